@@ -6,11 +6,11 @@
 //! 1 boolean  cookie 0 or 1        5 long string    cookie 2: u16 length, cookie 4: u32 length, bytes
 //! 2 number   0: zero   1: u8      6 table          cookie = items (31: a number follows), items,
 //!            2: u16    4: i32                      key and value pairs, nil
-//!            6: i64    8: f64     7 attachment     u32 index; inside one process only
+//!            6: i64    8: f64     7 attachment     - (inside one process only)
 //! 3 pointer  8 bytes
 //! ```
-//! All little-endian. A message is its values one after the other. Type 7 does not exist on any wire: it stands for a
-//! long string that travels beside the stream, and is malformed where there are no attachments.
+//! All little-endian. A message is its values one after the other. Type 7 does not exist on any wire: it stands for
+//! the next of the long strings that travel beside the stream, and is malformed where none is left.
 
 use std::panic::Location;
 
@@ -33,9 +33,6 @@ pub(super) const TABLE: u8 = 6;
 
 /// Type of a long string that travels beside the stream.
 pub(super) const ATTACHMENT: u8 = 7;
-
-/// Bytes that an attachment takes in the stream: head and index.
-pub(super) const ATTACHMENT_BYTES: usize = 5;
 
 /// Number cookies: how the payload is written.
 pub(super) const ZERO: u8 = 0;
@@ -69,6 +66,23 @@ pub(super) const fn split(head: u8) -> (u8, u8) {
     (head & 7, head >> 3)
 }
 
+/// Head and length of a string in the long form: the first so many of these bytes. None if the length does not fit.
+#[inline(always)]
+pub(super) fn long_string_head(len: usize) -> Option<([u8; 5], usize)> {
+    let [a, b, c, d] = u32::try_from(len).ok()?.to_le_bytes();
+    Some(match u16::try_from(len) {
+        Ok(_) => ([head(LONG_STRING, LENGTH_U16), a, b, 0, 0], 3),
+        Err(_) => ([head(LONG_STRING, LENGTH_U32), a, b, c, d], 5),
+    })
+}
+
+/// By how much an attached string of this length lengthens the stream that it goes into.
+pub(super) fn beside_bytes(len: usize) -> usize {
+    let marker = 1;
+    let head = if len <= usize::from(u16::MAX) { 3 } else { 5 };
+    head + len - marker
+}
+
 /// A stream that no packer wrote.
 ///
 /// Displays as skynet does; `line` is the place in our source that found out.
@@ -91,12 +105,13 @@ pub(super) enum Number {
 #[derive(Clone)]
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
-    attachments: u32,
+    /// Attachments that the stream has not referred to yet.
+    attachments: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads `bytes`, which came with this many attachments.
-    pub(super) fn new(bytes: &'a [u8], attachments: u32) -> Self {
+    pub(super) fn new(bytes: &'a [u8], attachments: usize) -> Self {
         Self {
             rest: bytes,
             attachments,
@@ -162,17 +177,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The index of an attachment, which exists.
+    /// Takes the next attachment, which is beside the stream.
     #[inline]
-    pub(super) fn attachment(&mut self) -> Result<u32, Malformed> {
-        if self.attachments == 0 {
-            return Err(self.malformed());
-        }
-        let index = u32::from_le_bytes(self.array()?);
-        if index < self.attachments {
-            Ok(index)
-        } else {
-            Err(self.malformed())
+    pub(super) fn attachment(&mut self) -> Result<(), Malformed> {
+        match self.attachments.checked_sub(1) {
+            Some(left) => {
+                self.attachments = left;
+                Ok(())
+            }
+            None => Err(self.malformed()),
         }
     }
 

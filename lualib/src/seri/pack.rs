@@ -8,12 +8,14 @@ use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int};
 use std::{ptr, slice};
 
+use fulmar_arena::{Arena, AttachError, Buf, BufMut, LoanError};
 use mlua::ffi;
 use thiserror::Error;
 
+use super::cache::{REMEMBER_SLOTS, StringCache};
 use super::format::{
-    BOOLEAN, F64, I32, I64, LENGTH_U16, LENGTH_U32, LONG_STRING, MANY_ITEMS, MAX_PACK_DEPTH,
-    MAX_SHORT_STRING, NIL, NUMBER, POINTER, SHORT_STRING, TABLE, U8, U16, ZERO, head,
+    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER, SHORT_STRING,
+    TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
 };
 
 /// Why values could not be packed.
@@ -77,26 +79,43 @@ fn type_name(kind: c_int) -> &'static CStr {
     }
 }
 
+/// How large strings are packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// Strings of [`ATTACH_MIN_BYTES`] and more go beside the stream: for a message inside this process.
+    Yes,
+    /// Everything goes into the stream: the result is skynet's format.
+    No,
+}
+
+/// Strings of at least this length are attached. Below, copying twice is cheaper than a block of its own.
+pub const ATTACH_MIN_BYTES: usize = 1024;
+
 /// Packs values of one Lua state.
 ///
-/// Shape: one scratch buffer, kept between uses up to [`KEPT_BYTES`].
+/// Shape: one scratch buffer, kept between uses up to `KEPT_BYTES`, and copies of the strings that the state sends
+/// again and again.
 ///
 /// # Invariants
-/// 1. No reference into `scratch` is held while Lua code can run, which is only inside the protected calls of `pairs`.
-///    Such code may use this packer again.
+/// 1. No reference into `scratch` is held while Lua code can run, which is only inside protected calls (in `pairs`,
+///    and where a string is remembered). Such code may use this packer again.
+/// 2. `cache` has an address that the state may know; it lives until the state is closed (`pack`'s contract).
 pub struct Packer {
+    arena: Arena,
     scratch: UnsafeCell<Scratch>,
+    cache: Box<StringCache>,
 }
+
+// SAFETY: a state and what belongs to it are used by one thread at a time.
+unsafe impl Send for Packer {}
 
 /// Capacity that the scratch buffer keeps when it is emptied.
 pub const KEPT_BYTES: usize = 256 * 1024;
 
 impl Packer {
-    /// An empty packer.
-    pub fn new() -> Self {
-        Self {
-            scratch: UnsafeCell::new(Scratch::default()),
-        }
+    /// An empty packer that takes blocks from `arena`.
+    pub fn new(arena: Arena) -> Self {
+        Self { arena, scratch: UnsafeCell::default(), cache: Box::new(StringCache::new()) }
     }
 
     /// Packs the values `first..=last` of `state`'s stack; the result waits in the packer until the next call of
@@ -110,19 +129,17 @@ impl Packer {
     ///
     /// # Safety
     /// `state` is a Lua state of the service that owns this packer, `first..=last` are positive indices into its
-    /// stack, and no result of [`bytes`](Self::bytes) is in use.
+    /// stack, no result of [`bytes`](Self::bytes) is in use, and this packer lives until the state is closed.
     pub unsafe fn pack(
         &self,
         state: *mut ffi::lua_State,
         first: c_int,
         last: c_int,
+        attach: Attach,
     ) -> Result<(), PackError> {
         self.clear();
-        let mut encoder = Encoder {
-            state,
-            scratch: self.scratch.get(),
-            ran_lua: false,
-        };
+        let attach_from = if attach == Attach::Yes { ATTACH_MIN_BYTES } else { usize::MAX };
+        let mut encoder = Encoder { state, packer: self, attach_from, ran_lua: false };
         // SAFETY: by this function's contract. Stack: unchanged by a success; after an error back to what it was,
         // + the error value that was on top.
         unsafe {
@@ -141,17 +158,33 @@ impl Packer {
         }
     }
 
-    /// Length of the result in skynet's format.
+    /// Length of the result in skynet's format, attached strings included.
     pub fn flat_len(&self) -> usize {
-        self.bytes().len()
+        // SAFETY: invariant 1.
+        let scratch = unsafe { &*self.scratch.get() };
+        scratch.bytes.len() - scratch.floor.bytes + scratch.beside_bytes - scratch.floor.beside_bytes
     }
 
-    /// The result.
+    /// The result: skynet's format after packing with [`Attach::No`].
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: invariant 1; the result is not touched before the next `pack` or `clear`, whose callers hold no
         // borrow of it.
         let scratch = unsafe { &*self.scratch.get() };
         &scratch.bytes[scratch.floor.bytes..]
+    }
+
+    /// Moves the result into one block that `owner` loans, with the large strings attached.
+    ///
+    /// Cost: one loan, one copy of the stream, one link for each attached string.
+    ///
+    /// # Errors
+    /// [`LoanError`] when the arena has no room; the result is dropped.
+    pub fn to_block(&self, owner: u32) -> Result<BufMut, LoanError> {
+        // SAFETY: invariant 1.
+        let scratch = unsafe { &mut *self.scratch.get() };
+        let block = scratch.to_block(self.arena, owner);
+        self.clear();
+        block
     }
 
     /// Drops the result.
@@ -163,11 +196,14 @@ impl Packer {
             scratch.bytes.shrink_to(KEPT_BYTES);
         }
     }
-}
 
-impl Default for Packer {
-    fn default() -> Self {
-        Self::new()
+    /// Forgets the strings that have a copy in the arena: for a service that goes idle.
+    ///
+    /// # Safety
+    /// `state` is the Lua state of the service that owns this packer, with two free slots.
+    pub unsafe fn forget_strings(&self, state: *mut ffi::lua_State) {
+        // SAFETY: by this function's contract.
+        unsafe { self.cache.age(state, true) };
     }
 }
 
@@ -175,6 +211,9 @@ impl Default for Packer {
 #[derive(Default)]
 pub(super) struct Scratch {
     bytes: Vec<u8>,
+    attached: Vec<Buf>,
+    /// By how much the attached strings would lengthen the stream.
+    beside_bytes: usize,
     floor: Mark,
 }
 
@@ -182,15 +221,16 @@ pub(super) struct Scratch {
 #[derive(Clone, Copy, Default)]
 pub(super) struct Mark {
     bytes: usize,
+    attached: usize,
+    beside_bytes: usize,
 }
 
 impl Scratch {
     /// Moves the floor up to the end and returns where it was: what is there now is out of reach.
     pub(super) fn raise_floor(&mut self) -> Mark {
         let floor = self.floor;
-        self.floor = Mark {
-            bytes: self.bytes.len(),
-        };
+        self.floor =
+            Mark { bytes: self.bytes.len(), attached: self.attached.len(), beside_bytes: self.beside_bytes };
         floor
     }
 
@@ -203,6 +243,28 @@ impl Scratch {
     /// Drops everything above the floor.
     fn truncate(&mut self) {
         self.bytes.truncate(self.floor.bytes);
+        self.attached.truncate(self.floor.attached);
+        self.beside_bytes = self.floor.beside_bytes;
+    }
+
+    fn to_block(&mut self, arena: Arena, owner: u32) -> Result<BufMut, LoanError> {
+        let stream = &self.bytes[self.floor.bytes..];
+        let mut block = arena.loan(stream.len(), owner)?;
+        block.copy_from_slice(stream);
+        for buf in self.attached.drain(self.floor.attached..) {
+            match block.attach(buf) {
+                Err(AttachError::Loan { error, .. }) => return Err(error),
+                outcome => outcome.expect("attached strings are whole blocks of this arena"),
+            }
+        }
+        Ok(block)
+    }
+
+    /// Writes that the next attached string stands here.
+    fn attachment(&mut self, buf: Buf) {
+        self.put([head(ATTACHMENT, 0)]);
+        self.beside_bytes += beside_bytes(buf.len());
+        self.attached.push(buf);
     }
 
     #[inline(always)]
@@ -236,12 +298,9 @@ impl Scratch {
     fn string(&mut self, string: &[u8]) -> Result<(), PackError> {
         if string.len() <= MAX_SHORT_STRING {
             self.put([head(SHORT_STRING, string.len() as u8)]);
-        } else if let Ok(len) = u16::try_from(string.len()) {
-            self.put_with::<2, 3>(head(LONG_STRING, LENGTH_U16), len.to_le_bytes());
-        } else if let Ok(len) = u32::try_from(string.len()) {
-            self.put_with::<4, 5>(head(LONG_STRING, LENGTH_U32), len.to_le_bytes());
         } else {
-            return Err(PackError::TooLong);
+            let (head, head_len) = long_string_head(string.len()).ok_or(PackError::TooLong)?;
+            self.bytes.extend_from_slice(&head[..head_len]);
         }
         self.bytes.extend_from_slice(string);
         Ok(())
@@ -263,19 +322,29 @@ impl Scratch {
     }
 }
 
+/// Owner of the copies that are shared from the start.
+const SHARED: u32 = 0;
+
 /// Slots that packing a table needs: key, value, one item, and the three of a protected step.
 const TABLE_SLOTS: c_int = 8;
 
-/// One packing: a walk over values, and the scratch it writes to. The scratch is a pointer because Lua code that the
-/// walk runs may use it too.
-pub(super) struct Encoder {
+/// One packing: a walk over values.
+pub(super) struct Encoder<'a> {
     pub(super) state: *mut ffi::lua_State,
-    pub(super) scratch: *mut Scratch,
+    packer: &'a Packer,
+    /// Strings of this length and more are attached.
+    attach_from: usize,
     /// Lua code has run, which may have changed a table that is being walked.
     pub(super) ran_lua: bool,
 }
 
-impl Encoder {
+impl Encoder<'_> {
+    /// What the walk writes to: a pointer, because Lua code that the walk runs may use it too.
+    #[inline(always)]
+    pub(super) fn scratch(&self) -> *mut Scratch {
+        self.packer.scratch.get()
+    }
+
     /// Writes the value at the positive stack index `index`, which `depth` tables enclose.
     #[inline]
     pub(super) unsafe fn value(&mut self, index: c_int, depth: u32) -> Result<(), PackError> {
@@ -285,11 +354,14 @@ impl Encoder {
         let state = self.state;
         // SAFETY: `pack`'s contract; Lua strings stay where they are while on the stack. Stack: unchanged.
         unsafe {
-            let scratch = &mut *self.scratch;
+            let scratch = &mut *self.scratch();
             match ffi::lua_type(state, index) {
                 ffi::LUA_TSTRING => {
                     let mut len = 0;
                     let data = ffi::lua_tolstring(state, index, &mut len);
+                    if len >= self.attach_from && self.attach(index, data.cast(), len) {
+                        return Ok(());
+                    }
                     scratch.string(slice::from_raw_parts(data.cast(), len))?;
                 }
                 ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
@@ -312,6 +384,35 @@ impl Encoder {
         Ok(())
     }
 
+    /// Attaches the string at the positive stack index `index`; false if the arena has no room for a copy.
+    #[cold]
+    unsafe fn attach(&mut self, index: c_int, data: *const u8, len: usize) -> bool {
+        let packer = self.packer;
+        // SAFETY: `pack`'s contract. Lua strings lie in the arena only as external strings, which hold a count of a
+        // frozen block and start where it does. Stack: unchanged.
+        unsafe {
+            if u32::try_from(len).is_err() {
+                return false;
+            }
+            let shared = packer.arena.shared(data).filter(|buf| buf.len() == len);
+            if let Some(buf) = shared.or_else(|| packer.cache.find(data.addr(), len)) {
+                (*self.scratch()).attachment(buf);
+                return true;
+            }
+            if ffi::lua_checkstack(self.state, REMEMBER_SLOTS) == 0 {
+                return false;
+            }
+            let Ok(mut copy) = packer.arena.loan(len, SHARED) else { return false };
+            copy.copy_from_slice(slice::from_raw_parts(data, len));
+            let buf = copy.freeze();
+            (*self.scratch()).attachment(buf.clone());
+            let floor = (*self.scratch()).raise_floor();
+            self.ran_lua |= packer.cache.remember(self.state, index, buf);
+            (*self.scratch()).lower_floor(floor);
+        }
+        true
+    }
+
     /// Writes the table at the positive stack index `index`: items, pairs, nil.
     ///
     /// One walk writes both in the common case, where the items come first and in order: `lua_next` gives what Lua
@@ -327,7 +428,7 @@ impl Encoder {
                 return self.pairs(index, depth);
             }
             let items = ffi::lua_rawlen(state, index);
-            (*self.scratch).table(items);
+            (*self.scratch()).table(items);
             let items = items as ffi::lua_Integer;
             let key = ffi::lua_gettop(state) + 1;
             let value = key + 1;
@@ -355,7 +456,7 @@ impl Encoder {
                 ffi::lua_settop(state, key);
                 more = self.next(index)?;
             }
-            (*self.scratch).nil();
+            (*self.scratch()).nil();
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::pack::{Encoder, PackError};
 /// Its address is the registry key of the string `__pairs`, which pushed from bytes could raise.
 static NAME_KEY: u8 = 0;
 
-impl Encoder {
+impl Encoder<'_> {
     /// Takes the metatable from the top of the stack. If it has a `__pairs` field, leaves that there and is true.
     #[cold]
     pub(super) unsafe fn takes_pairs(&mut self) -> Result<bool, PackError> {
@@ -41,7 +41,7 @@ impl Encoder {
         // SAFETY: `pack`'s contract; the caller made room. Stack: - handler, + iterator, state, control, then the two
         // results of a step above; none of them in the end.
         unsafe {
-            (*self.scratch).table(0);
+            (*self.scratch()).table(0);
             let iterator = ffi::lua_gettop(state);
             let control = iterator + 2;
             ffi::lua_pushvalue(state, index);
@@ -61,7 +61,7 @@ impl Encoder {
                 ffi::lua_settop(state, control);
             }
             ffi::lua_settop(state, iterator - 1);
-            (*self.scratch).nil();
+            (*self.scratch()).nil();
         }
         Ok(())
     }
@@ -90,11 +90,11 @@ impl Encoder {
     unsafe fn protected_call(&mut self, arguments: c_int, results: c_int) -> Result<(), PackError> {
         self.ran_lua = true;
         // SAFETY: nobody holds a reference into the scratch: the callers are methods of the only walk.
-        let floor = unsafe { (*self.scratch).raise_floor() };
+        let floor = unsafe { (*self.scratch()).raise_floor() };
         // SAFETY: `pack`'s contract; the caller pushed function and arguments. Stack: - those, + results or an error.
         let status = unsafe { ffi::lua_pcall(self.state, arguments, results, 0) };
         // SAFETY: as above, and whatever used the scratch meanwhile is done with it.
-        unsafe { (*self.scratch).lower_floor(floor) };
+        unsafe { (*self.scratch()).lower_floor(floor) };
         if status == ffi::LUA_OK {
             Ok(())
         } else {

@@ -95,7 +95,7 @@ impl Hints {
             SHORT_STRING => reader.bytes(usize::from(cookie)).map(drop),
             LONG_STRING => reader.long_string(cookie).map(drop),
             TABLE => self.table(reader, cookie, depth),
-            ATTACHMENT => reader.attachment().map(drop),
+            ATTACHMENT => reader.attachment(),
             _ => Err(reader.malformed()),
         }
     }

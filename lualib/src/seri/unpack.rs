@@ -7,6 +7,7 @@
 
 use std::ffi::{c_int, c_void};
 
+use fulmar_arena::Attachments;
 use mlua::ffi;
 use thiserror::Error;
 
@@ -15,6 +16,7 @@ use super::format::{
     SHORT_STRING, TABLE, head, split,
 };
 use super::scan::Hints;
+use super::strings::ExternalStrings;
 
 /// Why a stream did not become values.
 ///
@@ -57,7 +59,8 @@ impl UnpackError {
     }
 }
 
-/// Pushes every value of `bytes` onto `state` and returns how many. On an error the stack is as it was.
+/// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
+/// its block carries beside, if anything. On an error the stack is as it was.
 ///
 /// Cost: no allocation but Lua's own; tables are created at their final size. What a stream makes Lua allocate is
 /// bounded by a small multiple of its length.
@@ -67,15 +70,18 @@ impl UnpackError {
 ///
 /// # Safety
 /// `state` is a Lua state in a protected call. This may raise (memory), so nothing with a destructor is alive in the
-/// frames from here to that call. `bytes` stay alive and unchanged meanwhile, also when a finalizer runs.
-pub unsafe fn unpack(state: *mut ffi::lua_State, bytes: &[u8]) -> Result<c_int, UnpackError> {
+/// frames from here to that call. `bytes` and the block stay alive and unchanged meanwhile, also when a finalizer runs.
+/// `strings` belongs to the state and lives until it is closed.
+pub unsafe fn unpack(
+    state: *mut ffi::lua_State,
+    bytes: &[u8],
+    attachments: Option<Attachments<'_>>,
+    strings: &ExternalStrings,
+) -> Result<c_int, UnpackError> {
     // SAFETY: by this function's contract.
     let top = unsafe { ffi::lua_gettop(state) };
-    let mut builder = Builder {
-        state,
-        reader: Reader::new(bytes, 0),
-        hints: None,
-    };
+    let count = attachments.as_ref().map_or(0, ExactSizeIterator::len);
+    let mut builder = Builder { state, reader: Reader::new(bytes, count), hints: None, attachments, strings };
     // SAFETY: as above.
     let outcome = unsafe { builder.all() };
     if outcome.is_err() {
@@ -98,6 +104,8 @@ struct Builder<'a> {
     state: *mut ffi::lua_State,
     reader: Reader<'a>,
     hints: Option<Hints>,
+    attachments: Option<Attachments<'a>>,
+    strings: &'a ExternalStrings,
 }
 
 const _: () = assert!(!std::mem::needs_drop::<Builder<'_>>());
@@ -149,7 +157,10 @@ impl Builder<'_> {
                     self.string(string);
                 }
                 TABLE => self.table(cookie, depth)?,
-                _ => return Err(self.reader.malformed().into()),
+                _ => {
+                    self.reader.attachment()?;
+                    self.external()?;
+                }
             }
         }
         Ok(())
@@ -173,6 +184,16 @@ impl Builder<'_> {
     unsafe fn string(&mut self, bytes: &[u8]) {
         // SAFETY: `unpack`'s contract; Lua copies the bytes. Stack: + the string.
         unsafe { ffi::lua_pushlstring(self.state, bytes.as_ptr().cast(), bytes.len()) };
+    }
+
+    /// Pushes the next attachment.
+    #[cold]
+    unsafe fn external(&mut self) -> Result<(), UnpackError> {
+        let attached = self.attachments.as_mut().and_then(Iterator::next);
+        let buf = attached.ok_or_else(|| self.reader.malformed())?.clone();
+        // SAFETY: `unpack`'s contract. Stack: + the string, which takes the count. Nothing here has a destructor then.
+        unsafe { self.strings.push(self.state, buf) };
+        Ok(())
     }
 
     /// Pushes a table whose head was just read.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code
 
+mod attachments;
+mod limit;
 mod pairs;
 mod prop;
 mod state;

@@ -1,13 +1,15 @@
 //! A Lua state with a memory limit, and the natives that tests call from Lua.
 
 use std::alloc::{self, Layout};
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::slice;
 
+use fulmar_arena::{Arena, ArenaConfig, BufMut};
 use mlua::ffi;
 
 use super::value::{self, Value};
-use crate::seri::{Packer, unpack};
+use crate::seri::{Attach, ExternalStrings, Packer, flat_len, unpack};
 
 /// Names that the vectors' expressions use.
 const PRELUDE: &CStr = c"
@@ -30,40 +32,67 @@ struct Memory {
     limit_bytes: usize,
 }
 
-/// A state with the standard libraries, `packstring`, `unpack` and the names of the vectors.
+/// What the natives work on.
+pub(super) struct Host {
+    pub(super) packer: Packer,
+    pub(super) strings: ExternalStrings,
+    /// Blocks that `send` packed, for `receive`.
+    blocks: RefCell<Vec<BufMut>>,
+}
+
+impl Host {
+    /// Adds blocks that another state sent to those that `receive` finds.
+    pub(super) fn give(&self, blocks: Vec<BufMut>) {
+        self.blocks.borrow_mut().extend(blocks);
+    }
+}
+
+/// A state with the standard libraries and the names of the vectors, and
+///
+/// * `packstring(...) -> string`, `unpack(string) -> ...`
+/// * `send(...) -> number, size`: packs for a receiver in this process
+/// * `receive(number) -> ...`: unpacks what was sent, as often as one likes
 pub(super) struct State {
-    raw: *mut ffi::lua_State,
+    pub(super) raw: *mut ffi::lua_State,
     memory: Box<Memory>,
-    packer: Box<Packer>,
+    pub(super) host: Box<Host>,
+    pub(super) arena: Arena,
 }
 
 impl State {
     pub(super) fn new() -> Self {
-        let mut memory = Box::new(Memory {
-            used_bytes: 0,
-            limit_bytes: usize::MAX,
+        let config = ArenaConfig { reserve_bytes: 256 << 20, ..ArenaConfig::default() };
+        Self::in_arena(Arena::new(config).expect("the system grants a small arena"))
+    }
+
+    pub(super) fn in_arena(arena: Arena) -> Self {
+        let mut memory = Box::new(Memory { used_bytes: 0, limit_bytes: usize::MAX });
+        let host = Box::new(Host {
+            packer: Packer::new(arena),
+            strings: ExternalStrings::new(),
+            blocks: RefCell::default(),
         });
-        let packer = Box::new(Packer::new());
-        // SAFETY: `memory` and `packer` outlive the state, which `drop` closes first.
+        let natives: [(&CStr, ffi::lua_CFunction); 5] = [
+            (c"packstring", packstring),
+            (c"unpack", unpack_string),
+            (c"send", send),
+            (c"receive", receive),
+            (c"ptr", pointer),
+        ];
+        // SAFETY: `memory` and `host` outlive the state, which `drop` closes first.
         let raw = unsafe {
             let raw = ffi::lua_newstate(allocate, (&raw mut *memory).cast(), 1);
             assert!(!raw.is_null());
             ffi::luaL_openlibs(raw);
-            for (name, native) in [
-                (c"packstring", packstring as ffi::lua_CFunction),
-                (c"unpack", unpack_string),
-                (c"ptr", pointer),
-            ] {
-                ffi::lua_pushlightuserdata(raw, (&raw const *packer).cast_mut().cast());
+            for (name, native) in natives {
+                ffi::lua_pushlightuserdata(raw, (&raw const *host).cast_mut().cast());
                 ffi::lua_pushcclosure(raw, native, 1);
                 ffi::lua_setglobal(raw, name.as_ptr());
             }
             raw
         };
-        let state = Self { raw, memory, packer };
-        state
-            .run(PRELUDE.to_str().expect("source is text"))
-            .expect("the prelude runs");
+        let state = Self { raw, memory, host, arena };
+        state.run(PRELUDE.to_str().expect("source is text")).expect("the prelude runs");
         state
     }
 
@@ -110,19 +139,18 @@ impl State {
             for value in values {
                 value::push(self.raw, value);
             }
-            self.packer
-                .pack(self.raw, 1, values.len() as c_int)
+            self.host.packer.pack(self.raw, 1, values.len() as c_int, Attach::No)
                 .expect("these values can be packed");
             ffi::lua_settop(self.raw, 0);
         }
-        self.packer.bytes().to_vec()
+        self.host.packer.bytes().to_vec()
     }
 
     /// Unpacks bytes; the error message if they are refused.
     pub(super) fn unpack(&self, bytes: &[u8]) -> Result<Vec<Value>, String> {
         // SAFETY: nothing limits the memory here, so nothing raises. Stack: + the values, emptied again.
         unsafe {
-            let outcome = unpack(self.raw, bytes)
+            let outcome = unpack(self.raw, bytes, None, &self.host.strings)
                 .map_err(|error| error.to_string())
                 .map(|count| {
                     assert_eq!(count, ffi::lua_gettop(self.raw));
@@ -140,13 +168,12 @@ impl State {
     pub(super) fn repack(&self, bytes: &[u8]) -> Vec<u8> {
         // SAFETY: nothing limits the memory here, so nothing raises. Stack: + the values, emptied again.
         unsafe {
-            let count = unpack(self.raw, bytes).expect("these bytes can be unpacked");
-            self.packer
-                .pack(self.raw, 1, count)
+            let count = unpack(self.raw, bytes, None, &self.host.strings).expect("these bytes can be unpacked");
+            self.host.packer.pack(self.raw, 1, count, Attach::No)
                 .expect("what was unpacked can be packed");
             ffi::lua_settop(self.raw, 0);
         }
-        self.packer.bytes().to_vec()
+        self.host.packer.bytes().to_vec()
     }
 
     /// Unpacks bytes in a protected call; the error message if they are refused or memory ends.
@@ -156,7 +183,8 @@ impl State {
         unsafe {
             ffi::lua_pushcclosure(self.raw, unpack_pointed, 0);
             ffi::lua_pushlightuserdata(self.raw, (&raw const bytes).cast_mut().cast());
-            let status = ffi::lua_pcall(self.raw, 1, 0, 0);
+            ffi::lua_pushlightuserdata(self.raw, (&raw const self.host.strings).cast_mut().cast());
+            let status = ffi::lua_pcall(self.raw, 2, 0, 0);
             let outcome = match status {
                 ffi::LUA_OK => Ok(()),
                 _ => Err(String::from_utf8_lossy(text(self.raw, -1)).into_owned()),
@@ -164,6 +192,16 @@ impl State {
             ffi::lua_settop(self.raw, 0);
             outcome
         }
+    }
+
+    /// The blocks that were sent, which are then gone from here.
+    pub(super) fn take_blocks(&self) -> Vec<BufMut> {
+        self.host.blocks.take()
+    }
+
+    /// Live blocks of the arena.
+    pub(super) fn live_blocks(&self) -> usize {
+        self.arena.stats().live_blocks as usize
     }
 
     /// Bytes that the state holds after a full collection.
@@ -198,16 +236,16 @@ unsafe fn text<'a>(state: *mut ffi::lua_State, index: c_int) -> &'a [u8] {
     }
 }
 
-unsafe fn packer<'a>(state: *mut ffi::lua_State) -> &'a Packer {
-    // SAFETY: `State::new` put the packer there; it outlives the state.
+unsafe fn host<'a>(state: *mut ffi::lua_State) -> &'a Host {
+    // SAFETY: `State::in_arena` put the host there; it outlives the state.
     unsafe { &*ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast() }
 }
 
 unsafe extern "C-unwind" fn packstring(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor. Stack: + the string.
     unsafe {
-        let packer = packer(state);
-        if let Err(error) = packer.pack(state, 1, ffi::lua_gettop(state)) {
+        let packer = &host(state).packer;
+        if let Err(error) = packer.pack(state, 1, ffi::lua_gettop(state), Attach::No) {
             error.raise(state);
         }
         let bytes = packer.bytes();
@@ -219,7 +257,45 @@ unsafe extern "C-unwind" fn packstring(state: *mut ffi::lua_State) -> c_int {
 unsafe extern "C-unwind" fn unpack_string(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor. Stack: string, + its values.
     unsafe {
-        match unpack(state, text(state, 1)) {
+        match unpack(state, text(state, 1), None, &host(state).strings) {
+            Ok(count) => count,
+            Err(error) => error.raise(state),
+        }
+    }
+}
+
+unsafe extern "C-unwind" fn send(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: a native called by Lua; nothing here has a destructor where it raises. Stack: + number and size.
+    unsafe {
+        let host = host(state);
+        if let Err(error) = host.packer.pack(state, 1, ffi::lua_gettop(state), Attach::Yes) {
+            error.raise(state);
+        }
+        let size = host.packer.flat_len();
+        let number = {
+            let mut blocks = host.blocks.borrow_mut();
+            let block = host.packer.to_block(7).expect("the arena has room");
+            assert_eq!(flat_len(&block, block.attachments()), size);
+            blocks.push(block);
+            blocks.len()
+        };
+        ffi::lua_pushinteger(state, number as ffi::lua_Integer);
+        ffi::lua_pushinteger(state, size as ffi::lua_Integer);
+    }
+    2
+}
+
+unsafe extern "C-unwind" fn receive(state: *mut ffi::lua_State) -> c_int {
+    // SAFETY: a native called by Lua; nothing here has a destructor. The borrow of the list ends before Lua runs, the
+    // block lives on: tests take none while they receive. Stack: number, + its values.
+    unsafe {
+        let host = host(state);
+        let index = ffi::lua_tointegerx(state, 1, std::ptr::null_mut()) as usize - 1;
+        let block: *const BufMut = {
+            let blocks = host.blocks.borrow();
+            &raw const blocks[index]
+        };
+        match unpack(state, &*block, Some((*block).attachments()), &host.strings) {
             Ok(count) => count,
             Err(error) => error.raise(state),
         }
@@ -227,10 +303,11 @@ unsafe extern "C-unwind" fn unpack_string(state: *mut ffi::lua_State) -> c_int {
 }
 
 unsafe extern "C-unwind" fn unpack_pointed(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: `unpack_limited` passes a slice. Stack: its address, + its values.
+    // SAFETY: `unpack_limited` passes a slice and the strings. Stack: their addresses, + the values.
     unsafe {
         let bytes = *ffi::lua_touserdata(state, 1).cast::<&[u8]>();
-        match unpack(state, bytes) {
+        let strings = &*ffi::lua_touserdata(state, 2).cast::<ExternalStrings>();
+        match unpack(state, bytes, None, strings) {
             Ok(count) => count,
             Err(error) => error.raise(state),
         }
