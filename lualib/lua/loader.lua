@@ -81,4 +81,4 @@ end
 
 require = require "skynet.require".require
 
-main(table.unpack(words, 2))
+return main(table.unpack(words, 2))

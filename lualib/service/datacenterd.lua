@@ -71,7 +71,7 @@ function command.UPDATE(...)
 	end
 	local old = node[path[path.n]]
 	node[path[path.n]] = value
-	if value ~= nil and old == nil then
+	if value ~= nil then
 		wake(path, value)
 	end
 	skynet.retpack(old)

@@ -2,11 +2,12 @@
 -- it; the commands come with the first message (skynet.debugcommands).
 local M = {}
 
--- Commands by name: what a service has added, then the stock ones.
-local commands = {}
+local added = {}	-- the commands that the service itself has brought
+local stock
 
+-- Adds a command. It answers by itself (skynet.ret).
 function M.reg_debugcmd(name, f)
-	commands[name] = f
+	added[name] = f
 end
 
 -- Called once, by the module skynet. `export` holds functions whose upvalues RUN shows to injected code.
@@ -17,14 +18,9 @@ function M.init(skynet, export)
 		info = f
 	end
 
-	local function load_commands(_, name)
-		local stock = require "skynet.debugcommands"(skynet, export, function(...)
-			return info and info(...)
-		end)
-		setmetatable(commands, { __index = stock })
-		return stock[name]
+	local function get_info(...)
+		return info and info(...)
 	end
-	setmetatable(commands, { __index = load_commands })
 
 	skynet.register_protocol {
 		name = "debug",
@@ -32,7 +28,8 @@ function M.init(skynet, export)
 		pack = skynet.pack,
 		unpack = skynet.unpack,
 		dispatch = function(_, _, name, ...)
-			local command = commands[name]
+			stock = stock or require "skynet.debugcommands"(skynet, export, get_info)
+			local command = stock[name] or added[name]
 			if not command then
 				error(("Unknown debug command %s"):format(name), 0)
 			end
