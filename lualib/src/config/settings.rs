@@ -32,6 +32,8 @@ pub struct Settings {
     pub arena: ArenaConfig,
     /// Libraries found in `lua_path` win over the built-in ones (`fulmar_libraries = "files"`).
     pub libraries_from_files: bool,
+    /// The stock logger writes to a terminal and may use colours; never read from a config, the host sets it.
+    pub colour: bool,
     /// Every key and its text.
     pub env: BTreeMap<String, String>,
 }
@@ -143,6 +145,7 @@ impl Settings {
             profile: env["profile"] == "true",
             arena,
             libraries_from_files,
+            colour: false,
             env,
         })
     }
