@@ -1,1 +1,3 @@
-//! To be written.
+//! The Lua host of Fulmar.
+
+pub mod config;
