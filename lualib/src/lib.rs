@@ -1,3 +1,4 @@
 //! The Lua host of Fulmar.
 
 pub mod config;
+pub mod seri;
