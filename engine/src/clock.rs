@@ -1,48 +1,63 @@
 //! The engine's time: one monotonic counter that begins inside the second in which the engine was made.
 //!
-//! Whoever needs the time asks the [`Clock`] it was given; nothing else reads one. A real clock costs one monotonic
-//! read (about 27 ns) and needs no thread to keep it fresh, so an idle engine sleeps; a virtual one stands still until a
+//! Whoever needs the time asks the [`Clock`] it was given; nothing else reads one. The system's clock costs one monotonic
+//! read (about 27 ns) and needs no thread to keep it fresh, so an idle engine sleeps; a manual one stands still until a
 //! test, or the deterministic engine, moves it.
 //!
 //! # Units
-//! The counter starts at the sub-second part of the wall clock, so that `starttime + now / 100` approximates the wall time. Wall
+//! The counter starts at the sub-second part of the wall clock, so that `start_time + now / 100` approximates the wall time. Wall
 //! clock changes during the run do not touch it. A tick of the timer is 1 ms; skynet's unit, the centisecond (`cs`), is 10.
 //! All three are cuts of the same nanosecond counter, so whoever sees `now_cs() == t` and then waits for millisecond
 //! `10 * t'` is sure to see `now_cs() >= t'`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Tells the time to one engine; clones tell the same time.
 ///
-/// **Shape.** 40 bytes, no allocation for a real clock. `Send` and `Sync`.
+/// **Shape.** 40 bytes, no allocation for the system's clock. Reading costs one monotonic read.
+///
+/// ```
+/// use fulmar_engine::Clock;
+///
+/// let clock = Clock::manual(1_700_000_000);
+/// assert_eq!((clock.start_time(), clock.now_cs()), (1_700_000_000, 0));
+/// clock.advance_to_ns(19_000_000);
+/// assert_eq!((clock.now_ms(), clock.now_cs()), (19, 1));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
-    starttime: u64,
+    start_time: u64,
     offset_ns: u64,
 }
 
 impl Clock {
     /// The machine's monotonic clock, starting at the wall clock's second and sub-second part.
-    pub fn real() -> Clock {
+    pub fn system() -> Clock {
         // A wall clock set before 1970 reads as 1970: only the text of dates depends on it.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Clock {
-            source: Source::Real(Instant::now()),
-            starttime: wall.as_secs(),
+            source: Source::System(Instant::now()),
+            start_time: wall.as_secs(),
             offset_ns: u64::from(wall.subsec_nanos()),
         }
     }
 
+    /// A clock that stands at zero, at the beginning of the Unix second `start_time`, and moves only when told to.
+    pub fn manual(start_time: u64) -> Clock {
+        Clock { source: Source::Manual(Arc::default()), start_time, offset_ns: 0 }
+    }
+
     /// Nanoseconds of engine time. Never decreases, on any thread.
+    #[inline]
     pub fn now_ns(&self) -> u64 {
-        let elapsed_ns = match &self.source {
-            Source::Real(origin) => u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            Source::Virtual(elapsed_ns) => elapsed_ns.load(Ordering::SeqCst),
-        };
-        self.offset_ns.saturating_add(elapsed_ns)
+        match &self.source {
+            // 584 years fit.
+            Source::System(origin) => self.offset_ns + origin.elapsed().as_nanos() as u64,
+            Source::Manual(now_ns) => now_ns.load(Ordering::SeqCst),
+        }
     }
 
     /// Whole milliseconds of engine time: the timer's ticks.
@@ -55,77 +70,29 @@ impl Clock {
         self.now_ns() / NS_PER_CS
     }
 
-    /// The wall-clock second at which the engine was made, as Unix time.
-    pub fn starttime(&self) -> u64 {
-        self.starttime
+    /// The wall-clock second in which engine time began, as Unix time.
+    pub fn start_time(&self) -> u64 {
+        self.start_time
     }
 
-    /// How long it is until millisecond `at_ms` begins; zero when it has begun.
-    pub(crate) fn until_ms(&self, at_ms: u64) -> Duration {
-        Duration::from_nanos(at_ms.saturating_mul(NS_PER_MS).saturating_sub(self.now_ns()))
-    }
-}
-
-/// A clock that only moves when told to.
-///
-/// Clones, and the [`Clock`]s made of it, share one time.
-///
-/// ```
-/// use fulmar_engine::{Clock, VirtualClock};
-/// use std::time::Duration;
-///
-/// let hand = VirtualClock::new(1_700_000_000, Duration::from_millis(250));
-/// let clock: Clock = hand.clock();
-/// assert_eq!((clock.starttime(), clock.now_cs()), (1_700_000_000, 25));
-/// hand.advance(Duration::from_millis(19));
-/// assert_eq!((clock.now_ms(), clock.now_cs()), (269, 26));
-/// ```
-#[derive(Clone, Debug)]
-pub struct VirtualClock(Clock);
-
-impl VirtualClock {
-    /// A clock that stands at `starttime` (Unix seconds) and `subsecond` past it. Whole seconds in `subsecond` count as
-    /// engine time that has already passed.
-    pub fn new(starttime: u64, subsecond: Duration) -> VirtualClock {
-        let offset_ns = u64::try_from(subsecond.as_nanos()).unwrap_or(u64::MAX);
-        VirtualClock(Clock {
-            source: Source::Virtual(Arc::default()),
-            starttime,
-            offset_ns,
-        })
-    }
-
-    /// The same time, to be handed to an engine.
-    pub fn clock(&self) -> Clock {
-        self.0.clone()
-    }
-
-    /// Moves time forward by `step`.
-    pub fn advance(&self, step: Duration) {
-        let step_ns = u64::try_from(step.as_nanos()).unwrap_or(u64::MAX);
-        self.elapsed().fetch_add(step_ns, Ordering::SeqCst);
-    }
-
-    /// Moves time forward to the beginning of millisecond `at_ms`; does nothing when that has passed.
-    pub fn advance_to_ms(&self, at_ms: u64) {
-        let elapsed_ns = at_ms.saturating_mul(NS_PER_MS).saturating_sub(self.0.offset_ns);
-        self.elapsed().fetch_max(elapsed_ns, Ordering::SeqCst);
-    }
-
-    fn elapsed(&self) -> &AtomicU64 {
-        match &self.0.source {
-            Source::Virtual(elapsed_ns) => elapsed_ns,
-            Source::Real(_) => unreachable!("a VirtualClock is only made around a virtual source"),
-        }
+    /// Moves a manual clock forward to `now_ns`; does nothing when that has passed.
+    ///
+    /// # Panics
+    /// When this is the system's clock, whose time is not ours to set.
+    pub fn advance_to_ns(&self, now_ns: u64) {
+        match &self.source {
+            Source::Manual(now) => now.fetch_max(now_ns, Ordering::SeqCst),
+            Source::System(_) => panic!("only a manual clock can be moved"),
+        };
     }
 }
 
 #[derive(Clone, Debug)]
 enum Source {
-    Real(Instant),
-    /// Nanoseconds since the start. SeqCst throughout: a test that moves time and then looks at the engine must find no
-    /// surprise, and nothing that is measured uses it.
-    Virtual(Arc<AtomicU64>),
+    System(Instant),
+    /// Nanoseconds. SeqCst throughout: a test that moves time and then looks at the engine must find no surprise, and
+    /// nothing that is measured uses it.
+    Manual(Arc<AtomicU64>),
 }
 
 pub(crate) const NS_PER_MS: u64 = 1_000_000;
@@ -137,43 +104,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_real_clock_begins_inside_the_current_second() {
-        let before = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("the clock is past 1970");
-        let clock = Clock::real();
-        let (starttime, now_ns) = (clock.starttime(), clock.now_ns());
-        let after = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .expect("the clock is past 1970");
-        assert!((before.as_secs()..=after.as_secs()).contains(&starttime));
+    fn the_system_clock_begins_inside_the_current_second() {
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        let clock = Clock::system();
+        let now_ns = clock.now_ns();
+        let after = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        assert!((before.as_secs()..=after.as_secs()).contains(&clock.start_time()));
         assert!(clock.offset_ns < 1_000_000_000, "now starts at 0..99 cs");
         assert!(now_ns >= clock.offset_ns);
     }
 
     #[test]
     fn units_are_cuts_of_one_counter() {
-        let hand = VirtualClock::new(0, Duration::from_nanos(9_999_999));
-        let clock = hand.clock();
-        assert_eq!(
-            (clock.now_ns(), clock.now_ms(), clock.now_cs()),
-            (9_999_999, 9, 0)
-        );
-        assert_eq!(clock.until_ms(10), Duration::from_nanos(1));
-        hand.advance(Duration::from_nanos(1));
+        let clock = Clock::manual(0);
+        clock.advance_to_ns(9_999_999);
+        assert_eq!((clock.now_ns(), clock.now_ms(), clock.now_cs()), (9_999_999, 9, 0));
+        clock.advance_to_ns(10_000_000);
         assert_eq!((clock.now_ms(), clock.now_cs()), (10, 1));
-        assert_eq!(clock.until_ms(10), Duration::ZERO);
     }
 
     #[test]
-    fn virtual_time_never_goes_back() {
-        let hand = VirtualClock::new(0, Duration::from_millis(500));
-        let clock = hand.clock();
-        hand.advance_to_ms(700);
-        assert_eq!(clock.now_ms(), 700);
-        hand.advance_to_ms(600);
-        assert_eq!(clock.now_ms(), 700);
-        hand.advance_to_ms(100);
-        assert_eq!(clock.now_ms(), 700);
+    fn a_manual_clock_is_shared_and_never_goes_back() {
+        let clock = Clock::manual(5);
+        let other = clock.clone();
+        clock.advance_to_ns(700);
+        other.advance_to_ns(600);
+        assert_eq!((clock.now_ns(), other.now_ns()), (700, 700));
+    }
+
+    #[test]
+    #[should_panic(expected = "only a manual clock can be moved")]
+    fn the_system_clock_cannot_be_moved() {
+        Clock::system().advance_to_ns(u64::MAX);
     }
 }

@@ -4,64 +4,49 @@
 //! `SETENV`. A key is written once and never changed or removed, so a value once read stays true.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::btree_map::Entry;
+use std::sync::{PoisonError, RwLock};
 
 /// A write-once table of texts.
 ///
-/// **Shape.** One lock; a reader gets a counted reference and copies nothing.
+/// **Shape.** One read-write lock; a reader copies the value out.
 ///
 /// ```
-/// use fulmar_engine::Environment;
+/// use fulmar_engine::Env;
 ///
-/// let env = Environment::default();
-/// assert!(env.set("thread", "8").is_ok());
-/// assert!(env.set("thread", "16").is_err());
-/// assert_eq!(env.read("thread").as_deref(), Some("8"));
+/// let env = Env::default();
+/// assert!(env.set("thread", "8"));
+/// assert!(!env.set("thread", "16"), "the first value stays");
+/// assert_eq!(env.get("thread").as_deref(), Some("8"));
 /// ```
 #[derive(Debug, Default)]
-pub struct Environment {
-    values: RwLock<BTreeMap<Box<str>, Arc<str>>>,
+pub struct Env {
+    values: RwLock<BTreeMap<String, String>>,
 }
 
-impl Environment {
+impl Env {
+    /// The environment that holds `values`.
+    pub fn new(values: BTreeMap<String, String>) -> Env {
+        Env { values: RwLock::new(values) }
+    }
+
     /// The value of `key`, if it was ever set.
-    pub fn read(&self, key: &str) -> Option<Arc<str>> {
-        self.values
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(key)
-            .cloned()
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.values.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
 
-    /// Gives `key` its value.
-    ///
-    /// # Errors
-    /// [`AlreadySet`] when it has one; that one stays.
-    pub fn set(&self, key: &str, value: &str) -> Result<(), AlreadySet> {
+    /// Gives `key` its value; says false, and changes nothing, when it has one.
+    pub fn set(&self, key: &str, value: &str) -> bool {
         let mut values = self.values.write().unwrap_or_else(PoisonError::into_inner);
-        if values.contains_key(key) {
-            return Err(AlreadySet);
+        match values.entry(key.to_owned()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(value.to_owned());
+                true
+            }
         }
-        values.insert(key.into(), value.into());
-        Ok(())
     }
 }
-
-impl<K: AsRef<str>, V: AsRef<str>> FromIterator<(K, V)> for Environment {
-    /// Of two values for one key, the first one stays.
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Environment {
-        let env = Environment::default();
-        for (key, value) in pairs {
-            let _first_stays = env.set(key.as_ref(), value.as_ref());
-        }
-        env
-    }
-}
-
-/// A key of the environment has a value already, and keeps it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the key is set already and cannot be changed")]
-pub struct AlreadySet;
 
 #[cfg(test)]
 mod tests {
@@ -69,12 +54,12 @@ mod tests {
 
     #[test]
     fn the_first_value_stays() {
-        let env: Environment = [("a", "1"), ("b", ""), ("a", "2")].into_iter().collect();
-        assert_eq!(env.read("a").as_deref(), Some("1"));
-        assert_eq!(env.read("b").as_deref(), Some(""));
-        assert_eq!(env.read("c"), None);
-        assert_eq!(env.set("b", "3"), Err(AlreadySet));
-        assert_eq!(env.set("c", "4"), Ok(()));
-        assert_eq!(env.read("c").as_deref(), Some("4"));
+        let env = Env::new(BTreeMap::from([("a".to_owned(), "1".to_owned())]));
+        assert!(!env.set("a", "2"));
+        assert!(env.set("b", ""));
+        assert!(!env.set("b", "3"));
+        assert_eq!(env.get("a").as_deref(), Some("1"));
+        assert_eq!(env.get("b").as_deref(), Some(""));
+        assert_eq!(env.get("c"), None);
     }
 }
