@@ -54,7 +54,7 @@ impl Service for Outlet {
         match message.message_type() {
             MessageType::SYSTEM => {
                 if let Ok(remote) = message.take_typed::<RemoteMessage>() {
-                    self.route(cx, remote);
+                    self.route(cx, *remote);
                 }
             }
             MessageType::HARBOR => self.command(cx, &message),
