@@ -5,7 +5,14 @@ require "skynet.manager"
 local owners = { "ada", "bob", "cid", "dot", "eve" }
 local clients = 4
 
+local function give_up()
+	print "the bank has taken too long"
+	skynet.abort()
+end
+
 skynet.start(function()
+	skynet.timeout(1000, give_up)
+
 	local bank = skynet.uniqueservice "bank"
 	for _, owner in ipairs(owners) do
 		skynet.call(bank, "lua", "open", owner, 1000)
