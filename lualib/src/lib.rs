@@ -1,3 +1,4 @@
-//! To be written.
+//! The Lua host of Fulmar.
 
+pub mod config;
 pub mod seri;

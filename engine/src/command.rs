@@ -1,0 +1,195 @@
+//! The text commands that a service gives to the engine: `command("TIMEOUT", "100")`.
+//!
+//! Parameters and results are text, and `None` is "no result". An address is `:hex` or `.name`; anything else is logged
+//! and counts as not found. Unknown commands give no result.
+//!
+//! | command | parameter | result |
+//! |---|---|---|
+//! | `TIMEOUT` | delay in cs | session whose response comes when it is over |
+//! | `REG` | nothing, or `.name` | own address; or the name, if it was free |
+//! | `QUERY` | `.name` | address |
+//! | `NAME` | `.name :hex` | the name, if it was free |
+//! | `EXIT`, `KILL`, `ABORT` | nothing, address, nothing | |
+//! | `LAUNCH` | `module args` | address, eight upper-case digits |
+//! | `GETENV`, `SETENV` | key, `key value` | value, nothing |
+//! | `STARTTIME` | | Unix seconds |
+//! | `MONITOR` | nothing, or address | address of the exit monitor |
+//! | `STAT` | `mqlen`, `endless`, `cpu`, `time`, `message` | a number, or empty text for other names |
+//! | `LOGON`, `LOGOFF` | address | |
+//! | `SIGNAL` | address, number | |
+
+use crate::{Context, Handle, SendFailure};
+
+/// Carries out `name` with `param` for the service of `cx`.
+pub(crate) fn run(cx: &Context, name: &str, param: &str) -> Option<String> {
+    match name {
+        "TIMEOUT" => timeout(cx, param),
+        "REG" => reg(cx, param),
+        "QUERY" => cx.engine().names().query(param.strip_prefix('.')?).map(address),
+        "NAME" => set_name(cx, param),
+        "EXIT" => none(cx.exit()),
+        "KILL" => none(resolve(cx, param).map(|handle| cx.kill(handle))),
+        "LAUNCH" => launch(cx, param),
+        "GETENV" => cx.engine().env().get(param),
+        "SETENV" => none(setenv(cx, param)),
+        "STARTTIME" => Some(cx.engine().clock().start_time().to_string()),
+        "ABORT" => none(cx.engine().abort()),
+        "MONITOR" => monitor(cx, param),
+        "STAT" => Some(stat(cx, param)),
+        "LOGON" => none(resolve(cx, param).map(|handle| crate::message_log::log_on(cx, handle))),
+        "LOGOFF" => none(resolve(cx, param).map(|handle| crate::message_log::log_off(cx, handle))),
+        "SIGNAL" => none(signal(cx, param)),
+        _ => None,
+    }
+}
+
+/// For commands that only have an effect.
+fn none<T>(_effect: T) -> Option<String> {
+    None
+}
+
+fn timeout(cx: &Context, param: &str) -> Option<String> {
+    let session = cx.new_session();
+    if let Err(error) = cx.timeout(integer(param), session)
+        && error.reason == SendFailure::Exhausted
+    {
+        cx.log(&format!("error: Can't start a timer: {error}"));
+        return None;
+    }
+    Some(session.to_string())
+}
+
+fn reg(cx: &Context, param: &str) -> Option<String> {
+    if param.is_empty() {
+        return Some(address(cx.handle()));
+    }
+    let Some(name) = param.strip_prefix('.') else {
+        cx.log(&format!("error: Can't register global name {param} in C"));
+        return None;
+    };
+    cx.engine().names().register(name, cx.handle()).then(|| name.to_owned())
+}
+
+fn set_name(cx: &Context, param: &str) -> Option<String> {
+    let mut words = param.split_ascii_whitespace();
+    let (name, target) = (words.next()?, words.next()?);
+    let handle = Handle::parse(target).filter(|handle| !handle.is_system())?;
+    let Some(name) = name.strip_prefix('.') else {
+        cx.log(&format!("error: Can't set global name {name} in C"));
+        return None;
+    };
+    cx.engine().names().register(name, handle).then(|| name.to_owned())
+}
+
+fn launch(cx: &Context, param: &str) -> Option<String> {
+    let (module, rest) = param.split_once([' ', '\t', '\r', '\n']).unwrap_or((param, ""));
+    let args = rest.split(['\r', '\n']).next().unwrap_or_default();
+    // The engine has logged why, when there is no handle.
+    let handle = cx.engine().launch(module, args).ok()?;
+    Some(format!(":{:08X}", handle.bits()))
+}
+
+fn setenv(cx: &Context, param: &str) {
+    if let Some((key, value)) = param.split_once(' ')
+        && !cx.engine().env().set(key, value)
+    {
+        cx.log(&format!("error: Can't change environment {key}, it is set already"));
+    }
+}
+
+fn monitor(cx: &Context, param: &str) -> Option<String> {
+    if param.is_empty() {
+        return cx.engine().exit_monitor().map(address);
+    }
+    cx.engine().set_exit_monitor(resolve(cx, param));
+    None
+}
+
+fn stat(cx: &Context, param: &str) -> String {
+    match param {
+        "mqlen" => cx.mailbox_len().to_string(),
+        "endless" => u8::from(cx.take_endless()).to_string(),
+        "cpu" => seconds(cx.stats().cpu_ns),
+        "time" if cx.engine().profile() => seconds(cx.stats().turn_ns),
+        "time" => "0".to_owned(),
+        "message" => cx.stats().messages.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn signal(cx: &Context, param: &str) {
+    let (target, number) = param.split_once(' ').unwrap_or((param, ""));
+    if let Some(handle) = resolve(cx, target) {
+        cx.signal(handle, integer_of_any_base(number));
+    }
+}
+
+/// The service that `text` names: `:hex`, or `.name` of this node.
+fn resolve(cx: &Context, text: &str) -> Option<Handle> {
+    if text.starts_with(':') {
+        return Handle::parse(text).filter(|handle| !handle.is_system());
+    }
+    if let Some(name) = text.strip_prefix('.') {
+        return cx.engine().names().query(name);
+    }
+    cx.log(&format!("error: Can't convert {text} to handle"));
+    None
+}
+
+/// `:hex` with no more digits than needed.
+fn address(handle: Handle) -> String {
+    format!(":{:x}", handle.bits())
+}
+
+/// The decimal number at the beginning of `text`, as C reads it: 0 when there is none, the nearest one when it does not fit.
+fn integer(text: &str) -> i32 {
+    number(text, false)
+}
+
+/// As [`integer`], and `0x` begins a hexadecimal number, `0` an octal one.
+fn integer_of_any_base(text: &str) -> i32 {
+    number(text, true)
+}
+
+fn number(text: &str, any_base: bool) -> i32 {
+    let text = text.trim_start();
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] if any_base => (16, &digits[2..]),
+        [b'0', ..] if any_base => (8, digits),
+        _ => (10, digits),
+    };
+    let magnitude = digits
+        .chars()
+        .map_while(|digit| digit.to_digit(radix))
+        .fold(0i64, |value, digit| value.saturating_mul(i64::from(radix)).saturating_add(i64::from(digit)));
+    let value = if negative { -magnitude } else { magnitude };
+    value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// Nanoseconds as seconds with six decimals.
+fn seconds(ns: u64) -> String {
+    format!("{:.6}", ns as f64 / 1e9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_in_c() {
+        let cases = [("12", 12), (" -4x", -4), ("+7 8", 7), ("", 0), ("abc", 0), ("0x10", 0), ("010", 10), ("--1", 0)];
+        for (text, value) in cases {
+            assert_eq!(integer(text), value, "{text:?}");
+        }
+        assert_eq!(integer("99999999999999999999999"), i32::MAX);
+        assert_eq!(integer("-99999999999999999999999"), i32::MIN);
+        let cases = [("0x10", 16), ("-0X1f", -31), ("010", 8), ("0", 0), ("9", 9), (" 2", 2), ("0x", 0), ("é", 0)];
+        for (text, value) in cases {
+            assert_eq!(integer_of_any_base(text), value, "{text:?}");
+        }
+    }
+}

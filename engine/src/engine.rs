@@ -1,0 +1,776 @@
+//! The engine: builder, start, launch and retirement of services, ordered shutdown.
+//!
+//! An [`Engine`] is a value: two of them live side by side and share nothing but the process's arena. What its parts know of
+//! each other goes through here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_epoch as epoch;
+use fulmar_arena::Arena;
+use fulmar_arena::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use crate::clock::Clock;
+use crate::env::Env;
+use crate::error::{BuildError, LaunchError, MAX_WORKERS};
+use crate::handle::{Collector, Handle, Names, Table};
+use crate::mailbox::Added;
+use crate::message::{Body, Message, MessageType};
+use crate::message_log::MessageLogSlot;
+use crate::monitor::{self, Slot};
+use crate::post::LOGGER;
+use crate::scheduler::{Meter, OwnThread, Scheduler, on_service_thread};
+use crate::service::{Lane, Module, Placement, Service, ServiceCell, ServiceOptions, Task};
+use crate::timer::Timer;
+
+/// A running node: services, their mailboxes, and the threads that run them.
+///
+/// Cloning gives another handle to the same engine. It lives until its last service has ended and its threads have stopped, which
+/// [`Engine::wait`], [`Engine::shutdown`] and [`Engine::abort`] bring about; dropping handles does not stop it.
+///
+/// **Shape.** One pointer. Threads once started: the workers, a timer, a monitor, and one for each service that asked for its own.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    harbor: u8,
+    profile: bool,
+    arena: Arena,
+    clock: Clock,
+    env: Env,
+    table: Table<ServiceCell>,
+    names: Names,
+    modules: Mutex<HashMap<String, Arc<dyn Module>>>,
+    scheduler: Scheduler,
+    timer: Timer,
+    endless_after: Duration,
+    phase: AtomicU8,
+    /// Services that count for the end of the engine, and those that do not.
+    live: Mutex<Live>,
+    ended: Condvar,
+    exit_monitor: AtomicU32,
+    harbor_service: AtomicU32,
+    threads: Mutex<Threads>,
+    hooks: Mutex<Vec<Hook>>,
+    trimmed_ns: AtomicU64,
+}
+
+type Hook = Box<dyn FnOnce(&Engine) + Send>;
+
+#[derive(Default)]
+struct Live {
+    counted: usize,
+    uncounted: usize,
+}
+
+#[derive(Default)]
+struct Threads {
+    /// Workers and monitor: joined at the end.
+    fixed: Vec<Running>,
+    /// Threads of single services, some of which may have ended.
+    own: Vec<Running>,
+}
+
+struct Running {
+    slot: Option<Arc<Slot>>,
+    join: JoinHandle<()>,
+}
+
+/// Sets an engine up.
+///
+/// ```
+/// use fulmar_engine::{Clock, Engine};
+/// let engine = Engine::builder().threads(2).harbor(1).env([("key", "value")]).build()?;
+/// assert_eq!(engine.env().get("key").as_deref(), Some("value"));
+/// # Ok::<(), fulmar_engine::BuildError>(())
+/// ```
+pub struct EngineBuilder {
+    threads: usize,
+    seed: Option<u64>,
+    harbor: u8,
+    profile: bool,
+    arena: Option<Arena>,
+    clock: Option<Clock>,
+    env: BTreeMap<String, String>,
+    modules: HashMap<String, Arc<dyn Module>>,
+    endless_after: Duration,
+}
+
+impl EngineBuilder {
+    /// The number of workers, 1 to 1024; by default as many as the machine has processors for us.
+    pub fn threads(self, threads: usize) -> EngineBuilder {
+        EngineBuilder { threads, ..self }
+    }
+
+    /// No threads: services run inside [`Engine::run_until_idle`], in an order drawn from `seed`, on a clock that stands still until
+    /// nothing is left to do. The same seed gives the same run.
+    pub fn deterministic(self, seed: u64) -> EngineBuilder {
+        EngineBuilder { seed: Some(seed), ..self }
+    }
+
+    /// The number of this node, 0 by default.
+    pub fn harbor(self, harbor: u8) -> EngineBuilder {
+        EngineBuilder { harbor, ..self }
+    }
+
+    /// Whether services are charged for the time they use. On by default; costs a clock read per turn.
+    pub fn profile(self, profile: bool) -> EngineBuilder {
+        EngineBuilder { profile, ..self }
+    }
+
+    /// The arena for messages; by default the process's.
+    pub fn arena(self, arena: Arena) -> EngineBuilder {
+        EngineBuilder { arena: Some(arena), ..self }
+    }
+
+    /// The clock; by default the system's, or a manual one that starts at zero for a deterministic engine.
+    pub fn clock(self, clock: Clock) -> EngineBuilder {
+        EngineBuilder { clock: Some(clock), ..self }
+    }
+
+    /// Adds to the environment.
+    pub fn env<K: Into<String>, V: Into<String>>(mut self, values: impl IntoIterator<Item = (K, V)>) -> EngineBuilder {
+        self.env.extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
+        self
+    }
+
+    /// Makes a kind of service launchable by name.
+    pub fn module(mut self, name: impl Into<String>, module: impl Module + 'static) -> EngineBuilder {
+        self.modules.insert(name.into(), Arc::new(module));
+        self
+    }
+
+    /// The monitor's period: a message that lasts from one look to the next is reported as endless. 5 seconds by default.
+    pub fn endless_after(self, period: Duration) -> EngineBuilder {
+        EngineBuilder { endless_after: period, ..self }
+    }
+
+    /// Builds the engine. Services can be launched; none handles a message before [`Engine::start`].
+    ///
+    /// # Errors
+    /// [`BuildError::Threads`] when the number of workers is out of range.
+    pub fn build(self) -> Result<Engine, BuildError> {
+        if !(1..=MAX_WORKERS).contains(&self.threads) {
+            return Err(BuildError::Threads { asked: self.threads });
+        }
+        let clock = self.clock.unwrap_or_else(|| match self.seed {
+            Some(_) => Clock::manual(0),
+            None => Clock::system(),
+        });
+        let scheduler = match self.seed {
+            Some(seed) => Scheduler::seeded(seed),
+            None => Scheduler::with_workers(self.threads),
+        };
+        Ok(Engine(Arc::new_cyclic(|engine: &Weak<Inner>| {
+            let weak = Weak::clone(engine);
+            let expire = move |to: Handle, message: Message| {
+                if let Some(engine) = weak.upgrade() {
+                    // A service that has gone does not wait for its timers.
+                    let _ = Engine(engine).deliver(to, message);
+                }
+            };
+            Inner {
+                harbor: self.harbor,
+                profile: self.profile,
+                arena: self.arena.unwrap_or_else(Arena::process),
+                timer: Timer::new(clock.clone(), Arc::new(expire)),
+                clock,
+                env: Env::new(self.env),
+                table: Table::new(self.harbor),
+                names: Names::default(),
+                modules: Mutex::new(self.modules),
+                scheduler,
+                endless_after: self.endless_after,
+                phase: AtomicU8::new(BUILT),
+                live: Mutex::default(),
+                ended: Condvar::new(),
+                exit_monitor: AtomicU32::new(0),
+                harbor_service: AtomicU32::new(0),
+                threads: Mutex::default(),
+                hooks: Mutex::default(),
+                trimmed_ns: AtomicU64::new(0),
+            }
+        })))
+    }
+}
+
+impl fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineBuilder").field("threads", &self.threads).field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An engine with all defaults, to be changed and built.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder {
+            threads: thread::available_parallelism().map_or(1, |n| n.get().min(MAX_WORKERS)),
+            seed: None,
+            harbor: 0,
+            profile: true,
+            arena: None,
+            clock: None,
+            env: BTreeMap::new(),
+            modules: HashMap::new(),
+            endless_after: Duration::from_secs(5),
+        }
+    }
+
+    /// Starts a service: gives it a handle and runs its `start` in this thread. What is sent to it in the meantime waits.
+    ///
+    /// # Errors
+    /// [`LaunchError`]: no handle, worker or thread for it, a shutdown under way, or its own refusal. Its handle is then retired, and what
+    /// was sent to it answered.
+    pub fn spawn(&self, service: impl Service + 'static, options: ServiceOptions) -> Result<Handle, LaunchError> {
+        self.spawn_boxed(Box::new(service), options)
+    }
+
+    /// [`Engine::spawn`] of a service of unknown type.
+    ///
+    /// # Errors
+    /// As [`Engine::spawn`].
+    pub fn spawn_boxed(&self, service: Box<dyn Service>, options: ServiceOptions) -> Result<Handle, LaunchError> {
+        let own = options.placement == Placement::OwnThread && self.0.scheduler.as_seeded().is_none();
+        let own = own.then(|| Arc::new(OwnThread::new()));
+        let lane = match (options.placement, &own) {
+            (_, Some(thread)) => Lane::Own(Arc::clone(thread)),
+            (Placement::Worker(asked), _) if self.0.scheduler.as_seeded().is_none() => {
+                let workers = self.0.scheduler.workers();
+                if asked >= workers {
+                    return Err(LaunchError::NoWorker { asked, workers });
+                }
+                Lane::Worker(asked)
+            }
+            _ => Lane::Any,
+        };
+        {
+            // Under the lock, so that a shutdown that looks at the count knows of us or we of it.
+            let mut live = self.live();
+            if self.phase() >= STOPPING {
+                return Err(LaunchError::ShuttingDown);
+            }
+            live.counted += 1;
+        }
+        let inserted = self.0.table.insert(&epoch::pin(), |handle| {
+            Arc::new(ServiceCell::new(self.clone(), handle, service, lane, &options))
+        });
+        let Ok(cell) = inserted else {
+            self.discount(true);
+            return Err(LaunchError::NoHandle);
+        };
+        if let Some(thread) = own {
+            self.run_own_thread(thread, Arc::clone(&cell))?;
+        }
+        cell.start(&options.name, &options.args).map(|()| cell.handle)
+    }
+
+    /// Starts a service of a registered module, with `LAUNCH module args` or `error: launch module FAILED` in the log.
+    ///
+    /// # Errors
+    /// As [`Engine::spawn`], and [`LaunchError::UnknownModule`].
+    pub fn launch(&self, module: &str, args: &str) -> Result<Handle, LaunchError> {
+        let found = self.modules().get(module).cloned();
+        let Some(found) = found else { return Err(LaunchError::UnknownModule(module.to_owned())) };
+        let options = ServiceOptions { name: module.to_owned(), args: args.to_owned(), ..found.options() };
+        self.spawn_boxed(found.create(), options)
+    }
+
+    /// Makes a kind of service launchable by name, in place of what had that name.
+    pub fn register_module(&self, name: impl Into<String>, module: Arc<dyn Module>) {
+        self.modules().insert(name.into(), module);
+    }
+
+    /// Whether a module of this name is registered.
+    pub fn has_module(&self, name: &str) -> bool {
+        self.modules().contains_key(name)
+    }
+
+    /// Starts the threads: from now on messages are handled. Does nothing the second time, or for a deterministic engine.
+    ///
+    /// # Panics
+    /// When the system has no threads for us.
+    pub fn start(&self) {
+        if self.0.scheduler.as_seeded().is_some()
+            // AcqRel: what was set up before happens before what threads of services do; pairs with the Acquire in `phase`.
+            || self.0.phase.compare_exchange(BUILT, RUNNING, Ordering::AcqRel, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        self.0.timer.start().expect("the system has a thread for the timer");
+        let mut threads = self.threads();
+        for index in 0..self.0.scheduler.workers() {
+            let engine = self.clone();
+            let join = spawn(format!("worker-{index}"), move || engine.0.scheduler.work(&engine, index));
+            let slot = Some(Arc::clone(self.0.scheduler.slot(index)));
+            threads.fixed.push(Running { slot, join: join.expect("the system has a thread for each worker") });
+        }
+        let engine = self.clone();
+        let join = spawn("monitor".to_owned(), move || monitor::run(&engine, engine.0.endless_after));
+        threads.fixed.push(Running { slot: None, join: join.expect("the system has a thread for the monitor") });
+        for own in &threads.own {
+            own.join.thread().unpark(); // they wait for the phase
+        }
+    }
+
+    /// Waits until no service is left (the harbor service does not count), then ends the threads.
+    ///
+    /// On a deterministic engine it runs it, and returns when nothing is left to do.
+    pub fn wait(&self) {
+        if self.0.scheduler.as_seeded().is_some() {
+            return self.run_until_idle();
+        }
+        let mut live = self.live();
+        while live.counted > 0 {
+            live = self.0.ended.wait(live).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(live);
+        self.finish(None);
+    }
+
+    /// Ends the engine in order, within about `deadline`. True when every service ended in time.
+    ///
+    /// 1. Launches are refused from now on.
+    /// 2. The hooks run, the latest first.
+    /// 3. All services but logger and harbor are retired; each stops on a worker and answers what it still holds.
+    /// 4. When they have ended, the harbor and then the logger follow, so that last lines are still written.
+    /// 5. Timer, workers and monitor end. A thread that is still stuck in a service when the deadline has passed is left behind.
+    ///
+    /// Called from a service it cannot wait for itself: it does steps 1 and 2, retires everything, and returns false; then
+    /// [`Engine::wait`] elsewhere does the rest.
+    pub fn shutdown(&self, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        let never_started = self.phase() == BUILT;
+        {
+            let _live = self.live();
+            // AcqRel: as in `start`.
+            self.0.phase.fetch_max(STOPPING, Ordering::AcqRel);
+        }
+        let hooks = std::mem::take(&mut *self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner));
+        for hook in hooks.into_iter().rev() {
+            hook(self);
+        }
+        if on_service_thread() {
+            self.retire_all(|_| true);
+            return false;
+        }
+        let logger = self.names().query(LOGGER);
+        let harbor = self.harbor_service();
+        let mut in_time = true;
+        let last: Vec<Handle> = harbor.into_iter().chain(logger).collect();
+        self.retire_all(|handle| !last.contains(&handle));
+        in_time &= self.settle(until, never_started, last.len());
+        for (index, handle) in last.iter().enumerate() {
+            self.retire(*handle);
+            in_time &= self.settle(until, never_started, last.len() - index - 1);
+        }
+        self.finish(Some(until));
+        in_time
+    }
+
+    /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors.
+    pub fn abort(&self) {
+        self.retire_all(|_| true);
+    }
+
+    /// Runs `hook` when [`Engine::shutdown`] begins. Later hooks run first.
+    pub fn on_shutdown(&self, hook: impl FnOnce(&Engine) + Send + 'static) {
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+
+    /// Runs a deterministic engine: services in an order drawn from the seed, and when none is ready the clock goes to the next timer.
+    /// Returns when neither is left.
+    ///
+    /// # Panics
+    /// On an engine with threads.
+    pub fn run_until_idle(&self) {
+        self.run_until_ns(u64::MAX);
+    }
+
+    /// [`Engine::run_until_idle`], but not past engine time `until_ns`, at which the clock stands afterwards if work was left.
+    ///
+    /// # Panics
+    /// On an engine with threads.
+    pub fn run_until_ns(&self, until_ns: u64) {
+        let seeded = self.0.scheduler.as_seeded().expect("only a deterministic engine is run by hand");
+        let slot = Slot::new();
+        let meter = Meter::new(self.0.clock.clone(), self.0.profile);
+        loop {
+            while seeded.step(&slot, &meter) {}
+            match self.0.timer.next_event_ns() {
+                Some(at_ns) if at_ns <= until_ns => self.0.clock.advance_to_ns(at_ns),
+                Some(_) => return self.0.clock.advance_to_ns(until_ns),
+                None => return,
+            }
+            self.0.timer.poll();
+        }
+    }
+
+    /// Signals a service in this thread. False when there is none, or it takes no signals.
+    pub fn signal(&self, handle: Handle, number: i32) -> bool {
+        let Some(cell) = self.cell(handle) else { return false };
+        let Some(target) = cell.signal_target() else { return false };
+        target.signal(&crate::service::Context::new(cell), number);
+        true
+    }
+
+    /// Calls `f` with the POSIX thread that runs a service now, if one does. The thread does not end before `f` returns, but the
+    /// service's turn on it may: what is done to the thread has to check what it hits.
+    pub fn with_running_thread<R>(&self, handle: Handle, f: impl FnOnce(u64) -> R) -> Option<R> {
+        use std::os::unix::thread::JoinHandleExt;
+        let threads = self.threads();
+        let mut all = threads.fixed.iter().chain(&threads.own);
+        let running = all.find(|thread| thread.slot.as_ref().is_some_and(|slot| slot.destination() == handle))?;
+        Some(f(running.join.as_pthread_t() as u64))
+    }
+
+    /// The handles that are live now, in ascending slot order.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.0.table.handles()
+    }
+
+    /// Whether a service has this handle now.
+    pub fn is_live(&self, handle: Handle) -> bool {
+        self.0.table.lookup(handle, &epoch::pin()).is_some()
+    }
+
+    /// The local names.
+    pub fn names(&self) -> &Names {
+        &self.0.names
+    }
+
+    /// The environment.
+    pub fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// The arena that messages live in.
+    pub fn arena(&self) -> Arena {
+        self.0.arena
+    }
+
+    /// The number of this node.
+    pub fn harbor(&self) -> u8 {
+        self.0.harbor
+    }
+
+    /// The number of workers; 0 for a deterministic engine.
+    pub fn workers(&self) -> usize {
+        self.0.scheduler.workers()
+    }
+
+    /// Whether services are charged for the time they use.
+    pub fn profile(&self) -> bool {
+        self.0.profile
+    }
+
+    /// Centiseconds of engine time.
+    pub fn now_cs(&self) -> u64 {
+        self.0.clock.now_cs()
+    }
+
+    /// The Unix time at which engine time began, in seconds.
+    pub fn start_time(&self) -> u64 {
+        self.0.clock.start_time()
+    }
+
+    /// A high-resolution counter in nanoseconds, for measuring.
+    pub fn hpc_ns(&self) -> u64 {
+        self.0.clock.now_ns()
+    }
+
+    /// Whether a handle belongs to another node.
+    pub fn is_remote(&self, handle: Handle) -> bool {
+        handle.harbor() != 0 && handle.harbor() != self.0.harbor
+    }
+
+    /// Asks the service named `logger` to open its file anew, as SIGHUP does.
+    pub fn reopen_logs(&self) {
+        if let Some(logger) = self.names().query(LOGGER) {
+            // A logger that is gone has no file.
+            let _ = self.send(Handle::SYSTEM, logger, MessageType::SYSTEM, 0, Body::Empty);
+        }
+    }
+
+    /// The service that is told of every EXIT and KILL.
+    pub fn exit_monitor(&self) -> Option<Handle> {
+        nonzero(self.0.exit_monitor.load(Ordering::SeqCst)) // SeqCst: rare, and then everybody should agree
+    }
+
+    /// Sets, or clears, the service that is told of every EXIT and KILL.
+    pub fn set_exit_monitor(&self, handle: Option<Handle>) {
+        self.0.exit_monitor.store(handle.map_or(0, Handle::bits), Ordering::SeqCst); // SeqCst: as above
+    }
+
+    /// The service that messages for other nodes go to.
+    pub fn harbor_service(&self) -> Option<Handle> {
+        nonzero(self.0.harbor_service.load(Ordering::SeqCst)) // SeqCst: as above
+    }
+
+    /// Makes a service the outlet for messages to other nodes. It no longer counts for the end of the engine.
+    pub fn set_harbor_service(&self, handle: Handle) {
+        let Some(cell) = self.cell(handle) else { return };
+        self.0.harbor_service.store(handle.bits(), Ordering::SeqCst); // SeqCst: as above
+        let mut live = self.live();
+        // SeqCst: under the lock of the count, as in `ended`.
+        if !cell.counters.uncounted.swap(true, Ordering::SeqCst) {
+            live.counted -= 1;
+            live.uncounted += 1;
+            self.0.ended.notify_all();
+        }
+    }
+
+    /// Retires a handle: nobody finds it from now on, its names are gone, and its service closes on its last turn. False when it was
+    /// not live.
+    pub fn retire(&self, handle: Handle) -> bool {
+        let Some(cell) = self.0.table.remove(handle) else { return false };
+        self.0.names.forget(handle);
+        // SAFETY: the table's count is ours until the close unit carries it on.
+        let cell = unsafe { cell.as_ref() };
+        // Relaxed: a hint; the close unit follows.
+        cell.counters.closing.store(true, Ordering::Relaxed);
+        match cell.mailbox.state.add_close() {
+            Added::Pending => {}
+            // SAFETY: raising the units from zero is what makes the turn ours.
+            Added::Schedule => self.schedule(unsafe { Task::new(cell) }),
+            Added::Drain => unreachable!("a handle is taken out of the table once"),
+        }
+        true
+    }
+
+    /// [`Engine::retire`], with notice to the exit monitor.
+    pub(crate) fn retire_with_notice(&self, handle: Handle) {
+        if self.retire(handle)
+            && let Some(monitor) = self.exit_monitor()
+        {
+            // A monitor that is gone, or is this very service, hears nothing.
+            let _ = self.send(handle, monitor, MessageType::CLIENT, 0, Body::Empty);
+        }
+    }
+
+    fn retire_all(&self, which: impl Fn(Handle) -> bool) {
+        self.handles().into_iter().filter(|handle| which(*handle)).for_each(|handle| {
+            self.retire(handle);
+        });
+    }
+
+    /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
+    pub(crate) fn ended(&self, cell: &ServiceCell) {
+        // SeqCst: rare; a later harbor service must not be wiped out.
+        let _ = self.0.harbor_service.compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
+        {
+            let mut live = self.live();
+            // SeqCst: under the lock of the count.
+            if cell.counters.uncounted.load(Ordering::SeqCst) {
+                live.uncounted -= 1;
+            } else {
+                live.counted -= 1;
+            }
+            self.0.ended.notify_all();
+        }
+        let shell = Shell(cell);
+        let guard = epoch::pin();
+        // SAFETY: nobody finds the shell any more, and senders that did are pinned. What is dropped is memory: the service is gone.
+        unsafe { Collector::defer(&guard, move || shell.release()) };
+        guard.flush();
+    }
+
+    pub(crate) fn schedule(&self, task: Task) {
+        self.0.scheduler.schedule(task);
+    }
+
+    pub(crate) fn scheduler(&self) -> &Scheduler {
+        &self.0.scheduler
+    }
+
+    pub(crate) fn table(&self) -> &Table<ServiceCell> {
+        &self.0.table
+    }
+
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.0.timer
+    }
+
+    /// Whether workers handle messages now.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase(), RUNNING | STOPPING) && self.0.scheduler.as_seeded().is_none()
+    }
+
+    /// What all threads that run services show.
+    pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
+        let threads = self.threads();
+        threads.fixed.iter().chain(&threads.own).filter_map(|thread| thread.slot.clone()).collect()
+    }
+
+    /// Reports a message that does not end.
+    pub(crate) fn report_endless(&self, source: Handle, destination: Handle, version: u64) {
+        if let Some(cell) = self.cell(destination) {
+            cell.counters.endless.store(true, Ordering::Relaxed); // Relaxed: a flag for people
+        }
+        self.log(
+            Handle::SYSTEM,
+            &format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version})"),
+        );
+    }
+
+    /// Applies `f` to the message log of a service.
+    pub(crate) fn with_message_log<R>(&self, handle: Handle, f: impl FnOnce(&MessageLogSlot) -> R) -> Option<R> {
+        self.cell(handle).map(|cell| f(&cell.message_log))
+    }
+
+    /// Gives unused memory back, unless that was done a moment ago; then false.
+    pub(crate) fn trim_when_idle(&self) -> bool {
+        let now_ns = self.0.clock.now_ns();
+        // Relaxed: a limit on how often, nothing depends on it.
+        let last_ns = self.0.trimmed_ns.load(Ordering::Relaxed);
+        if now_ns - last_ns.min(now_ns) < TRIM_EVERY_NS {
+            return false;
+        }
+        self.0.trimmed_ns.store(now_ns, Ordering::Relaxed); // Relaxed: as above
+        self.0.arena.trim();
+        true
+    }
+
+    /// A count of the cell of a local handle.
+    fn cell(&self, handle: Handle) -> Option<Arc<ServiceCell>> {
+        let guard = epoch::pin();
+        let cell = self.0.table.lookup(handle, &guard)?;
+        Some(crate::post::counted(cell))
+    }
+
+    fn run_own_thread(&self, thread: Arc<OwnThread>, cell: Arc<ServiceCell>) -> Result<(), LaunchError> {
+        let engine = self.clone();
+        let slot = Some(Arc::clone(thread.slot()));
+        let handle = cell.handle;
+        let run = move || {
+            while engine.phase() == BUILT {
+                thread::park();
+            }
+            thread.run(&engine, &cell);
+        };
+        let mut threads = self.threads();
+        threads.own.retain(|own| !own.join.is_finished());
+        match spawn(format!("service-{:x}", handle.bits()), run) {
+            Ok(join) => {
+                threads.own.push(Running { slot, join });
+                Ok(())
+            }
+            Err(error) => {
+                drop(threads);
+                self.retire(handle);
+                Err(LaunchError::Thread(error))
+            }
+        }
+    }
+
+    /// Takes one service off the count.
+    fn discount(&self, counted: bool) {
+        let mut live = self.live();
+        if counted {
+            live.counted -= 1;
+        } else {
+            live.uncounted -= 1;
+        }
+        self.0.ended.notify_all();
+    }
+
+    /// Waits until no more than `rest` services are left. False when the time is up.
+    fn settle(&self, until: Instant, never_started: bool, rest: usize) -> bool {
+        if self.0.scheduler.as_seeded().is_some() {
+            self.run_until_idle();
+        } else if never_started {
+            self.0.scheduler.run_here(self);
+        }
+        let mut live = self.live();
+        while live.counted + live.uncounted > rest {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.is_running() && self.0.scheduler.as_seeded().is_some() {
+                return false;
+            }
+            live = self.0.ended.wait_timeout(live, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Ends the threads and waits for them, those that are stuck only until `until`.
+    fn finish(&self, until: Option<Instant>) {
+        // AcqRel: as in `start`.
+        self.0.phase.fetch_max(STOPPED, Ordering::AcqRel);
+        self.0.timer.stop();
+        self.0.scheduler.stop();
+        let threads = std::mem::take(&mut *self.threads());
+        for thread in threads.own.iter() {
+            thread.join.thread().unpark(); // in case the engine was never started
+        }
+        for thread in threads.fixed.into_iter().chain(threads.own) {
+            while until.is_some_and(|until| Instant::now() < until) && !thread.join.is_finished() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            if until.is_none() || thread.join.is_finished() {
+                // A panic outside of every service has been reported by the panic hook.
+                let _ = thread.join.join();
+            }
+        }
+    }
+
+    fn phase(&self) -> u8 {
+        // Acquire: pairs with the AcqRel of the changes.
+        self.0.phase.load(Ordering::Acquire)
+    }
+
+    // Nothing below panics while it holds one of these locks, except for the system refusing threads at the start.
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Threads> {
+        self.0.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn modules(&self) -> MutexGuard<'_, HashMap<String, Arc<dyn Module>>> {
+        self.0.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("harbor", &self.0.harbor).finish_non_exhaustive()
+    }
+}
+
+/// The table's count of a shell, on its way to the collector.
+struct Shell(*const ServiceCell);
+
+// SAFETY: a count of an `Arc<ServiceCell>`, which is `Send`.
+unsafe impl Send for Shell {}
+
+impl Shell {
+    fn release(self) {
+        // SAFETY: the count that the table made with `Arc::into_raw`; `ended` runs once per cell.
+        drop(unsafe { Arc::from_raw(self.0) });
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name).spawn(run)
+}
+
+fn nonzero(bits: u32) -> Option<Handle> {
+    (bits != 0).then_some(Handle::from_bits(bits))
+}
+
+/// The life of an engine, in the order of these numbers.
+const BUILT: u8 = 0;
+const RUNNING: u8 = 1;
+const STOPPING: u8 = 2;
+const STOPPED: u8 = 3;
+
+/// The least time between two returns of unused memory.
+const TRIM_EVERY_NS: u64 = 100_000_000;

@@ -1,0 +1,159 @@
+//! Mailboxes: where messages wait, and what decides that a service has to run.
+//!
+//! # Who may touch what
+//! A mailbox is two things that every sender touches once per message, the [`queue`] and the [`state`] word. There are three
+//! roles:
+//!
+//! | role | who | how many |
+//! |---|---|---|
+//! | sender | any thread that has the service pinned, or is its runner | any number |
+//! | runner | the thread that holds the service's turn | at most one |
+//! | table | the handle table, or the close unit that took over its count | exactly one, until the shell is retired |
+//!
+//! | field | idle | scheduled | running | closed |
+//! |---|---|---|---|---|
+//! | `queue` tail, links | senders append | senders append | senders append | late senders append |
+//! | `queue` head | nobody | nobody | runner pops | runner, then the late sender that drains |
+//! | state: units | sender 0 -> 1 | senders add | senders add, runner subtracts | as running |
+//! | state: closed bit | clear | clear | runner sets it, once | set for ever |
+//! | the service itself | nobody | nobody | runner | gone |
+//!
+//! # Rules
+//! 1. A sender first links its message, then adds a unit. So whoever sees a unit can pop its message, or a gap that a sender which
+//!    has not added its own unit yet will close.
+//! 2. The turn belongs to whoever raised the units from zero, until it is handed to a run queue; then to the worker that takes it
+//!    from there; it ends with the subtraction that reaches zero. Nobody else ever holds it: hence one runner.
+//! 3. A new service starts with one unit in its creator's hands. Messages that arrive while it starts wait.
+//! 4. The close is a unit too, added once by whoever took the handle out of the table. It carries the table's count of the shell,
+//!    so the shell outlives every turn that is scheduled without counting.
+//! 5. The runner that finds the close stops the service, sets the closed bit, and answers what is queued until its subtraction
+//!    reaches zero; then the table's count is retired through the epoch.
+//! 6. A sender that was pinned before the removal may still append after that. Its unit meets `closed` with no other unit, and
+//!    it becomes the runner itself: it takes a count of its own while it is pinned, unpins, and drains.
+//!
+//! # Cases
+//! *A send meets a runner that is about to let go.* Both work on one word. If the sender's addition comes first, the subtraction
+//! does not reach zero and the runner goes on; if the subtraction comes first, the addition starts from zero and schedules.
+//!
+//! *A send meets the close.* If its unit comes before the final subtraction, the closing runner answers it; otherwise rule 6 does.
+//! Either way it is answered exactly once.
+
+mod bounded;
+mod overload;
+mod queue;
+mod state;
+
+
+use crate::message::{EnvelopeLink, Message};
+
+pub(crate) use bounded::{Bounded, Offered};
+pub use bounded::{MailboxLimit, Policy};
+pub(crate) use overload::Overload;
+pub(crate) use queue::{Link, Popped, Queue};
+pub(crate) use state::{Added, Done, State};
+
+/// A queue that owns messages.
+pub(crate) struct MessageQueue(Queue<EnvelopeLink>);
+
+impl MessageQueue {
+    pub(crate) fn new() -> MessageQueue {
+        MessageQueue(Queue::new())
+    }
+
+    /// Appends a message. One swap and one store.
+    pub(crate) fn push(&self, message: Message) {
+        // SAFETY: a link taken from a message is ours to give, and nobody frees it before it is popped.
+        unsafe { self.0.push(message.into_link()) }
+    }
+
+    /// Takes the oldest message.
+    ///
+    /// # Safety
+    /// No other `pop` runs, and the previous one happened before.
+    pub(crate) unsafe fn pop(&self) -> Popped<Message> {
+        // SAFETY: the caller's promise.
+        match unsafe { self.0.pop() } {
+            // SAFETY: pushed by `push`, and returned by the queue once.
+            Popped::Node(link) => Popped::Node(unsafe { Message::from_link(link) }),
+            Popped::Empty => Popped::Empty,
+            Popped::Busy => Popped::Busy,
+        }
+    }
+}
+
+impl Drop for MessageQueue {
+    fn drop(&mut self) {
+        // SAFETY: we are the only owner now.
+        while let Popped::Node(message) = unsafe { self.pop() } {
+            drop(message);
+        }
+    }
+}
+
+/// A mailbox: the queue, bounded or not, and the state word.
+pub(crate) struct Mailbox {
+    pub(crate) state: State,
+    queue: Kind,
+}
+
+enum Kind {
+    Open(MessageQueue),
+    Bounded(Box<Bounded>),
+}
+
+/// What became of a message that was pushed.
+#[must_use]
+pub(crate) enum Pushed {
+    /// It is in; do what the state word says.
+    In(Added),
+    /// It is out, or an older one in its place: answer that.
+    Dropped(Message),
+    /// It has to go back to its sender, or to wait.
+    Full(Message),
+}
+
+impl Mailbox {
+    pub(crate) fn new(limit: Option<MailboxLimit>) -> Mailbox {
+        let queue = match limit {
+            None => Kind::Open(MessageQueue::new()),
+            Some(limit) => Kind::Bounded(Box::new(Bounded::new(limit))),
+        };
+        Mailbox { state: State::starting(), queue }
+    }
+
+    /// Offers a message.
+    pub(crate) fn push(&self, message: Message) -> Pushed {
+        match &self.queue {
+            Kind::Open(queue) => {
+                queue.push(message);
+                Pushed::In(self.state.add())
+            }
+            Kind::Bounded(queue) => match queue.offer(message) {
+                Offered::Added => Pushed::In(self.state.add()),
+                // The unit of the message that went out now stands for the one that came in.
+                Offered::Replaced(message) | Offered::Dropped(message) => Pushed::Dropped(message),
+                Offered::Full(message) => Pushed::Full(message),
+            },
+        }
+    }
+
+    /// Takes the oldest message.
+    ///
+    /// # Safety
+    /// The caller holds the service's turn.
+    pub(crate) unsafe fn pop(&self) -> Popped<Message> {
+        match &self.queue {
+            // SAFETY: turns do not overlap, and one happens before the next (rule 2).
+            Kind::Open(queue) => unsafe { queue.pop() },
+            Kind::Bounded(queue) => queue.pop().map_or(Popped::Empty, Popped::Node),
+        }
+    }
+
+    /// The queue with a limit, if it has one.
+    pub(crate) fn bounded(&self) -> Option<&Bounded> {
+        match &self.queue {
+            Kind::Open(_) => None,
+            Kind::Bounded(queue) => Some(queue),
+        }
+    }
+}

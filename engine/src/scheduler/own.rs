@@ -1,0 +1,52 @@
+//! A thread for one service, which may block as it likes.
+
+use std::sync::Arc;
+
+use super::park::Parker;
+use super::{Meter, inject};
+use crate::engine::Engine;
+use crate::monitor::Slot;
+use crate::service::{ServiceCell, TurnEnd};
+
+/// What the rest of the engine sees of such a thread.
+pub(crate) struct OwnThread {
+    parker: Parker,
+    slot: Arc<Slot>,
+}
+
+impl OwnThread {
+    pub(crate) fn new() -> OwnThread {
+        OwnThread { parker: Parker::new(), slot: Arc::new(Slot::new()) }
+    }
+
+    /// What it shows to the monitor.
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+
+    /// Hands the service's turn over. Each call stands for one turn: nobody calls again before it has ended.
+    pub(super) fn wake(&self) {
+        self.parker.unpark();
+    }
+
+    /// Is the thread of `cell`, until the service is closed.
+    pub(crate) fn run(&self, engine: &Engine, cell: &ServiceCell) {
+        self.parker.adopt();
+        inject::mark_service_thread();
+        let meter = Meter::new(engine.clock().clone(), engine.profile());
+        loop {
+            self.parker.park();
+            meter.resume();
+            let end = loop {
+                match cell.turn(&self.slot, &meter, u64::MAX) {
+                    TurnEnd::Again => {}
+                    end => break end,
+                }
+            };
+            meter.settle();
+            if end == TurnEnd::Closed {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The shell of a service: what its handle leads to.
+//!
+//! Held by the handle table, by [`Context`](super::Context)s, and borrowed by run queues under the rules of
+//! [`mailbox`](crate::mailbox). The service itself sits inside until its closing turn; what remains is this shell.
+//!
+//! # Invariants
+//! 1. `run` is touched only by the holder of the turn.
+//! 2. A scheduled or running cell is kept alive by the table's count, which the close unit takes over.
+
+use std::ptr::NonNull;
+use std::sync::{Mutex, PoisonError};
+
+use fulmar_arena::sync::Arc;
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use fulmar_arena::sync::cell::UnsafeCell;
+
+use super::{Service, ServiceOptions, ServiceStats, SignalTarget};
+use crate::engine::Engine;
+use crate::handle::{Entry, Handle};
+use crate::mailbox::{Mailbox, Overload};
+use crate::message_log::MessageLogSlot;
+use crate::scheduler::OwnThread;
+use crate::session::Sessions;
+
+pub(crate) struct ServiceCell {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) handle: Handle,
+    pub(crate) lane: Lane,
+    pub(crate) engine: Engine,
+    pub(crate) sessions: Sessions,
+    pub(super) run: UnsafeCell<Run>,
+    pub(crate) counters: Counters,
+    pub(crate) message_log: MessageLogSlot,
+    /// Taken when the service is closed.
+    signal_target: Mutex<Option<std::sync::Arc<dyn SignalTarget>>>,
+}
+
+/// Which run queue a cell goes to.
+pub(crate) enum Lane {
+    Any,
+    Worker(usize),
+    Own(Arc<OwnThread>),
+}
+
+/// What the holder of the turn works on.
+pub(super) struct Run {
+    /// Gone after the closing turn.
+    pub(super) service: Option<Box<dyn Service>>,
+    pub(super) overload: Overload,
+    /// Whether `start` succeeded, so that `stop` is due.
+    pub(super) started: bool,
+}
+
+/// What the holder of the turn writes and everybody may read. Single writer, so plain stores do.
+pub(crate) struct Counters {
+    /// Retirement has begun. A hint for the runner, to end the batch early; the state word decides.
+    pub(crate) closing: AtomicBool,
+    /// The monitor saw it stay in one message for too long.
+    pub(crate) endless: AtomicBool,
+    /// Messages of the running batch that have been popped.
+    pub(crate) taken: AtomicU32,
+    pub(crate) messages: AtomicU64,
+    pub(crate) cpu_ns: AtomicU64,
+    /// When the running turn began, by the engine's clock; 0 between turns.
+    pub(crate) turn_began_ns: AtomicU64,
+    /// Not counted for the end of the engine: the harbor service.
+    pub(crate) uncounted: AtomicBool,
+}
+
+impl ServiceCell {
+    pub(crate) fn new(
+        engine: Engine,
+        handle: Handle,
+        service: Box<dyn Service>,
+        lane: Lane,
+        options: &ServiceOptions,
+    ) -> ServiceCell {
+        ServiceCell {
+            mailbox: Mailbox::new(options.mailbox),
+            handle,
+            lane,
+            engine,
+            sessions: Sessions::new(),
+            signal_target: Mutex::new(service.signal_target()),
+            run: UnsafeCell::new(Run { service: Some(service), overload: Overload::new(), started: false }),
+            counters: Counters::new(),
+            message_log: MessageLogSlot::default(),
+        }
+    }
+
+    pub(crate) fn signal_target(&self) -> Option<std::sync::Arc<dyn SignalTarget>> {
+        self.signal_target.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn stats(&self) -> ServiceStats {
+        // Relaxed: figures for people; they need not agree with each other.
+        let counters = &self.counters;
+        let began_ns = counters.turn_began_ns.load(Ordering::Relaxed);
+        let turn_ns = if began_ns == 0 { 0 } else { self.engine.clock().now_ns().saturating_sub(began_ns) };
+        ServiceStats {
+            cpu_ns: counters.cpu_ns.load(Ordering::Relaxed),
+            turn_ns,
+            messages: counters.messages.load(Ordering::Relaxed) + u64::from(counters.taken.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub(super) fn forget_signal_target(&self) {
+        let target = self.signal_target.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(target); // outside the lock: it is somebody else's code
+    }
+
+    /// Messages that wait behind the one in hand.
+    pub(crate) fn waiting(&self) -> u64 {
+        // Relaxed: a figure for people; the two reads need not agree.
+        let taken = u64::from(self.counters.taken.load(Ordering::Relaxed));
+        self.mailbox.state.snapshot().units.saturating_sub(taken)
+    }
+}
+
+impl Entry for ServiceCell {
+    fn handle(&self) -> Handle {
+        self.handle
+    }
+}
+
+// SAFETY: `run` is reached by one thread at a time, turns hand it on through the state word (1); `Service: Send` makes
+// that sound. Everything else is `Sync` by itself, a `Message` in the mailbox is `Send` and never shared.
+unsafe impl Sync for ServiceCell {}
+// SAFETY: as above; nothing in it is tied to a thread.
+unsafe impl Send for ServiceCell {}
+
+impl Counters {
+    fn new() -> Counters {
+        Counters {
+            closing: AtomicBool::new(false),
+            endless: AtomicBool::new(false),
+            taken: AtomicU32::new(0),
+            messages: AtomicU64::new(0),
+            cpu_ns: AtomicU64::new(0),
+            turn_began_ns: AtomicU64::new(0),
+            uncounted: AtomicBool::new(false),
+        }
+    }
+}
+
+/// The right to run a service, on its way through a run queue: the turn of rule 2 in [`mailbox`](crate::mailbox).
+///
+/// Not `Clone`: there is one per service. Dropping it would strand the service, so nobody does.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Task(NonNull<ServiceCell>);
+
+// SAFETY: a turn is made to be taken by another thread; `ServiceCell` is `Send` and `Sync`.
+unsafe impl Send for Task {}
+
+impl Task {
+    /// The turn of `cell`.
+    ///
+    /// # Safety
+    /// The caller holds the turn and gives it up with this call.
+    pub(crate) unsafe fn new(cell: &ServiceCell) -> Task {
+        Task(NonNull::from(cell))
+    }
+
+    pub(crate) fn cell(&self) -> &ServiceCell {
+        // SAFETY: alive while it is scheduled or running (invariant 2 of `ServiceCell`).
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The turn was given up, or handed on in another form.
+    pub(crate) fn spent(self) {}
+
+    pub(crate) fn into_raw(self) -> *mut ServiceCell {
+        self.0.as_ptr()
+    }
+
+    /// # Safety
+    /// `raw` came from `into_raw`, and is turned back once.
+    pub(crate) unsafe fn from_raw(raw: NonNull<ServiceCell>) -> Task {
+        Task(raw)
+    }
+}
