@@ -3,8 +3,8 @@
 use fulmar_arena::{Arena, Attached, Attachments, BufMut, LoanError};
 
 use super::format::{
-    ATTACHMENT, LONG_STRING, Malformed, NUMBER, POINTER, Reader, SHORT_STRING, TABLE, beside_bytes, long_string_head,
-    split,
+    ATTACHMENT, LONG_STRING, Malformed, NUMBER, POINTER, Reader, SHORT_STRING, TABLE, beside_bytes,
+    long_string_head, split,
 };
 
 /// Length of a packed message in skynet's format: what Lua sees as its size.
@@ -77,11 +77,11 @@ fn write_flat(mut flat: &mut [u8], stream: &[u8], attached: &[Attached<'_>]) -> 
 fn skip(reader: &mut Reader<'_>, head: u8) -> Result<bool, Malformed> {
     let (kind, cookie) = split(head);
     match kind {
-        NUMBER => drop(reader.number(cookie)?),
-        POINTER => drop(reader.pointer()?),
-        SHORT_STRING => drop(reader.bytes(usize::from(cookie))?),
-        LONG_STRING => drop(reader.long_string(cookie)?),
-        TABLE => drop(reader.item_count(cookie)?),
+        NUMBER => reader.number(cookie).map(drop)?,
+        POINTER => reader.pointer().map(drop)?,
+        SHORT_STRING => reader.bytes(usize::from(cookie)).map(drop)?,
+        LONG_STRING => reader.long_string(cookie).map(drop)?,
+        TABLE => reader.item_count(cookie).map(drop)?,
         ATTACHMENT => reader.attachment()?,
         _ => {}
     }

@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::cache::{REMEMBER_SLOTS, StringCache};
 use super::format::{
-    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER, SHORT_STRING,
-    TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
+    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER,
+    SHORT_STRING, TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
 };
 
 /// Why values could not be packed.
@@ -110,12 +110,16 @@ pub struct Packer {
 unsafe impl Send for Packer {}
 
 /// Capacity that the scratch buffer keeps when it is emptied.
-pub const KEPT_BYTES: usize = 256 * 1024;
+const KEPT_BYTES: usize = 256 * 1024;
 
 impl Packer {
     /// An empty packer that takes blocks from `arena`.
     pub fn new(arena: Arena) -> Self {
-        Self { arena, scratch: UnsafeCell::default(), cache: Box::new(StringCache::new()) }
+        Self {
+            arena,
+            scratch: UnsafeCell::default(),
+            cache: Box::new(StringCache::new()),
+        }
     }
 
     /// Packs the values `first..=last` of `state`'s stack; the result waits in the packer until the next call of
@@ -129,7 +133,7 @@ impl Packer {
     ///
     /// # Safety
     /// `state` is a Lua state of the service that owns this packer, `first..=last` are positive indices into its
-    /// stack, no result of [`bytes`](Self::bytes) is in use, and this packer lives until the state is closed.
+    /// stack, and this packer lives until the state is closed.
     pub unsafe fn pack(
         &self,
         state: *mut ffi::lua_State,
@@ -138,8 +142,17 @@ impl Packer {
         attach: Attach,
     ) -> Result<(), PackError> {
         self.clear();
-        let attach_from = if attach == Attach::Yes { ATTACH_MIN_BYTES } else { usize::MAX };
-        let mut encoder = Encoder { state, packer: self, attach_from, ran_lua: false };
+        let attach_from = if attach == Attach::Yes {
+            ATTACH_MIN_BYTES
+        } else {
+            usize::MAX
+        };
+        let mut encoder = Encoder {
+            state,
+            packer: self,
+            attach_from,
+            ran_lua: false,
+        };
         // SAFETY: by this function's contract. Stack: unchanged by a success; after an error back to what it was,
         // + the error value that was on top.
         unsafe {
@@ -166,9 +179,11 @@ impl Packer {
     }
 
     /// The result: skynet's format after packing with [`Attach::No`].
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: invariant 1; the result is not touched before the next `pack` or `clear`, whose callers hold no
-        // borrow of it.
+    ///
+    /// # Safety
+    /// The bytes are used before any other method but [`flat_len`](Self::flat_len) is called, so before Lua code runs.
+    pub unsafe fn bytes(&self) -> &[u8] {
+        // SAFETY: invariant 1, and the result is not touched meanwhile by this function's contract.
         let scratch = unsafe { &*self.scratch.get() };
         &scratch.bytes[scratch.floor.bytes..]
     }
@@ -182,7 +197,7 @@ impl Packer {
     pub fn to_block(&self, owner: u32) -> Result<BufMut, LoanError> {
         // SAFETY: invariant 1.
         let scratch = unsafe { &mut *self.scratch.get() };
-        let block = scratch.to_block(self.arena, owner);
+        let block = scratch.loan_block(self.arena, owner);
         self.clear();
         block
     }
@@ -229,8 +244,11 @@ impl Scratch {
     /// Moves the floor up to the end and returns where it was: what is there now is out of reach.
     pub(super) fn raise_floor(&mut self) -> Mark {
         let floor = self.floor;
-        self.floor =
-            Mark { bytes: self.bytes.len(), attached: self.attached.len(), beside_bytes: self.beside_bytes };
+        self.floor = Mark {
+            bytes: self.bytes.len(),
+            attached: self.attached.len(),
+            beside_bytes: self.beside_bytes,
+        };
         floor
     }
 
@@ -247,7 +265,7 @@ impl Scratch {
         self.beside_bytes = self.floor.beside_bytes;
     }
 
-    fn to_block(&mut self, arena: Arena, owner: u32) -> Result<BufMut, LoanError> {
+    fn loan_block(&mut self, arena: Arena, owner: u32) -> Result<BufMut, LoanError> {
         let stream = &self.bytes[self.floor.bytes..];
         let mut block = arena.loan(stream.len(), owner)?;
         block.copy_from_slice(stream);
@@ -354,7 +372,7 @@ impl Encoder<'_> {
         let state = self.state;
         // SAFETY: `pack`'s contract; Lua strings stay where they are while on the stack. Stack: unchanged.
         unsafe {
-            let scratch = &mut *self.scratch();
+            let scratch = self.scratch();
             match ffi::lua_type(state, index) {
                 ffi::LUA_TSTRING => {
                     let mut len = 0;
@@ -362,21 +380,21 @@ impl Encoder<'_> {
                     if len >= self.attach_from && self.attach(index, data.cast(), len) {
                         return Ok(());
                     }
-                    scratch.string(slice::from_raw_parts(data.cast(), len))?;
+                    (*scratch).string(slice::from_raw_parts(data.cast(), len))?;
                 }
                 ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
-                    scratch.integer(ffi::lua_tointegerx(state, index, ptr::null_mut()));
+                    (*scratch).integer(ffi::lua_tointegerx(state, index, ptr::null_mut()));
                 }
                 ffi::LUA_TNUMBER => {
                     let float = ffi::lua_tonumberx(state, index, ptr::null_mut());
-                    scratch.put_with::<8, 9>(head(NUMBER, F64), float.to_le_bytes());
+                    (*scratch).put_with::<8, 9>(head(NUMBER, F64), float.to_le_bytes());
                 }
                 ffi::LUA_TTABLE => return self.table(index, depth),
-                ffi::LUA_TNIL => scratch.nil(),
-                ffi::LUA_TBOOLEAN => scratch.put([head(BOOLEAN, ffi::lua_toboolean(state, index) as u8)]),
+                ffi::LUA_TNIL => (*scratch).nil(),
+                ffi::LUA_TBOOLEAN => (*scratch).put([head(BOOLEAN, ffi::lua_toboolean(state, index) as u8)]),
                 ffi::LUA_TLIGHTUSERDATA => {
                     let address = ffi::lua_touserdata(state, index).addr();
-                    scratch.put_with::<8, 9>(head(POINTER, 0), address.to_le_bytes());
+                    (*scratch).put_with::<8, 9>(head(POINTER, 0), address.to_le_bytes());
                 }
                 kind => return Err(PackError::Unsupported(kind)),
             }
@@ -402,7 +420,9 @@ impl Encoder<'_> {
             if ffi::lua_checkstack(self.state, REMEMBER_SLOTS) == 0 {
                 return false;
             }
-            let Ok(mut copy) = packer.arena.loan(len, SHARED) else { return false };
+            let Ok(mut copy) = packer.arena.loan(len, SHARED) else {
+                return false;
+            };
             copy.copy_from_slice(slice::from_raw_parts(data, len));
             let buf = copy.freeze();
             (*self.scratch()).attachment(buf.clone());
