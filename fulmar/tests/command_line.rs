@@ -137,6 +137,33 @@ fn check_warns_about_keys_that_nearly_spell_another() {
 }
 
 #[test]
+fn check_knows_whose_loader_is_used() {
+    let files = [
+        ("node", "harbor = 0\nlualoader = 'tree/loader.lua'"),
+        ("own", "harbor = 0\nlualoader = 'own/loader.lua'"),
+        (
+            "patched",
+            "harbor = 0\nlualoader = 'nowhere.lua'\nfulmar_libraries = 'files'",
+        ),
+        ("tree/loader.lua", ""),
+        ("tree/skynet.lua", ""),
+        ("own/loader.lua", ""),
+        MAIN,
+    ];
+    let place = Place::new("loader", &files);
+    for (config, status, part) in [
+        ("node", 0, "this config can run"),
+        ("own", 0, "\"own/loader.lua\" is not used"),
+        ("patched", 1, "\"nowhere.lua\" is not a file"),
+    ] {
+        let said = place.fulmar(&["check", config]);
+        assert_eq!(said.status, Some(status), "{said:?}");
+        assert!(said.out.contains(part), "{said:?}");
+        assert_eq!(said.out.contains("warning"), config == "own", "{said:?}");
+    }
+}
+
+#[test]
 fn a_config_that_is_not_lua_is_shown_with_its_line() {
     let place = Place::new("syntax", &[("node", "harbor = 0\nthread: 8\n")]);
     for command in ["run", "check"] {
