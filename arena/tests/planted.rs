@@ -23,7 +23,9 @@ fn read_after_free_on_the_heap() {
 #[test]
 fn read_after_free_in_the_arena() {
     let arena = Arena::process();
-    let buffer = arena.loan(100, 0).expect("a hundred bytes fit into an empty arena");
+    let buffer = arena
+        .loan(100, 0)
+        .expect("a hundred bytes fit into an empty arena");
     let address = buffer.as_ptr();
     drop(buffer);
     assert!(arena.inspect(address).is_none(), "the block was given back");

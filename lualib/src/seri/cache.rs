@@ -63,7 +63,11 @@ impl StringCache {
         // SAFETY: invariant 2; no Lua code runs here.
         let entries = unsafe { &mut *self.entries.get() };
         entries.iter_mut().find_map(|entry| match entry {
-            Entry::Held { address: held, buf, used } if *held == address && buf.len() == len => {
+            Entry::Held {
+                address: held,
+                buf,
+                used,
+            } if *held == address && buf.len() == len => {
                 *used = true;
                 Some(buf.clone())
             }
@@ -81,7 +85,9 @@ impl StringCache {
     pub(super) unsafe fn remember(&self, state: *mut ffi::lua_State, index: c_int, buf: Buf) -> bool {
         // Only what makes a sentinel allocates, and allocating may start the collector.
         let allocates = !self.watched.get();
-        let Some(slot) = self.reserve(buf.len()) else { return false };
+        let Some(slot) = self.reserve(buf.len()) else {
+            return false;
+        };
         // SAFETY: by this function's contract. Stack: + function, string, slot, this; unchanged in the end.
         let (anchored, address) = unsafe {
             ffi::lua_pushcclosure(state, anchor, 0);
@@ -96,7 +102,15 @@ impl StringCache {
         };
         // SAFETY: invariant 2; no Lua code runs here.
         let entries = unsafe { &mut *self.entries.get() };
-        entries[slot] = if anchored { Entry::Held { address, buf, used: true } } else { Entry::Empty };
+        entries[slot] = if anchored {
+            Entry::Held {
+                address,
+                buf,
+                used: true,
+            }
+        } else {
+            Entry::Empty
+        };
         allocates
     }
 

@@ -3,8 +3,8 @@
 use fulmar_arena::{Arena, Attached, Attachments, BufMut, LoanError};
 
 use super::format::{
-    ATTACHMENT, LONG_STRING, Malformed, NUMBER, POINTER, Reader, SHORT_STRING, TABLE, beside_bytes, long_string_head,
-    split,
+    ATTACHMENT, LONG_STRING, Malformed, NUMBER, POINTER, Reader, SHORT_STRING, TABLE, beside_bytes,
+    long_string_head, split,
 };
 
 /// Length of a packed message in skynet's format: what Lua sees as its size.

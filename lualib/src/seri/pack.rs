@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::cache::{REMEMBER_SLOTS, StringCache};
 use super::format::{
-    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER, SHORT_STRING,
-    TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
+    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER,
+    SHORT_STRING, TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
 };
 
 /// Why values could not be packed.
@@ -115,7 +115,11 @@ pub const KEPT_BYTES: usize = 256 * 1024;
 impl Packer {
     /// An empty packer that takes blocks from `arena`.
     pub fn new(arena: Arena) -> Self {
-        Self { arena, scratch: UnsafeCell::default(), cache: Box::new(StringCache::new()) }
+        Self {
+            arena,
+            scratch: UnsafeCell::default(),
+            cache: Box::new(StringCache::new()),
+        }
     }
 
     /// Packs the values `first..=last` of `state`'s stack; the result waits in the packer until the next call of
@@ -138,8 +142,17 @@ impl Packer {
         attach: Attach,
     ) -> Result<(), PackError> {
         self.clear();
-        let attach_from = if attach == Attach::Yes { ATTACH_MIN_BYTES } else { usize::MAX };
-        let mut encoder = Encoder { state, packer: self, attach_from, ran_lua: false };
+        let attach_from = if attach == Attach::Yes {
+            ATTACH_MIN_BYTES
+        } else {
+            usize::MAX
+        };
+        let mut encoder = Encoder {
+            state,
+            packer: self,
+            attach_from,
+            ran_lua: false,
+        };
         // SAFETY: by this function's contract. Stack: unchanged by a success; after an error back to what it was,
         // + the error value that was on top.
         unsafe {
@@ -229,8 +242,11 @@ impl Scratch {
     /// Moves the floor up to the end and returns where it was: what is there now is out of reach.
     pub(super) fn raise_floor(&mut self) -> Mark {
         let floor = self.floor;
-        self.floor =
-            Mark { bytes: self.bytes.len(), attached: self.attached.len(), beside_bytes: self.beside_bytes };
+        self.floor = Mark {
+            bytes: self.bytes.len(),
+            attached: self.attached.len(),
+            beside_bytes: self.beside_bytes,
+        };
         floor
     }
 
@@ -402,7 +418,9 @@ impl Encoder<'_> {
             if ffi::lua_checkstack(self.state, REMEMBER_SLOTS) == 0 {
                 return false;
             }
-            let Ok(mut copy) = packer.arena.loan(len, SHARED) else { return false };
+            let Ok(mut copy) = packer.arena.loan(len, SHARED) else {
+                return false;
+            };
             copy.copy_from_slice(slice::from_raw_parts(data, len));
             let buf = copy.freeze();
             (*self.scratch()).attachment(buf.clone());

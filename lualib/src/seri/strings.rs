@@ -91,7 +91,9 @@ impl Ledger {
 
     fn leave(&self, address: usize, len: usize) {
         let mut strings = self.strings.borrow_mut();
-        let Some(count) = strings.get_mut(&address) else { return };
+        let Some(count) = strings.get_mut(&address) else {
+            return;
+        };
         *count -= 1;
         if *count == 0 {
             strings.remove(&address);
@@ -129,6 +131,8 @@ impl Hasher for AddressHasher {
 
     fn write_usize(&mut self, address: usize) {
         // Fibonacci hashing: the high bits, which the map takes its tags from, depend on all of the address.
-        self.0 = (self.0 ^ address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(26);
+        self.0 = (self.0 ^ address as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(26);
     }
 }

@@ -81,7 +81,13 @@ pub unsafe fn unpack(
     // SAFETY: by this function's contract.
     let top = unsafe { ffi::lua_gettop(state) };
     let count = attachments.as_ref().map_or(0, ExactSizeIterator::len);
-    let mut builder = Builder { state, reader: Reader::new(bytes, count), hints: None, attachments, strings };
+    let mut builder = Builder {
+        state,
+        reader: Reader::new(bytes, count),
+        hints: None,
+        attachments,
+        strings,
+    };
     // SAFETY: as above.
     let outcome = unsafe { builder.all() };
     if outcome.is_err() {

@@ -34,7 +34,11 @@ fn strings_arrive_shared_and_flatten_to_the_wire_format() {
         assert_eq!(state.host.strings.held_bytes(), held, "length {len}");
         assert_eq!(vec![Value::String(flattened(&state))], flat, "length {len}");
         state.live_bytes();
-        assert_eq!(state.host.strings.held_bytes(), 0, "collected strings hold nothing");
+        assert_eq!(
+            state.host.strings.held_bytes(),
+            0,
+            "collected strings hold nothing"
+        );
     }
 }
 
@@ -45,7 +49,11 @@ fn sending_the_same_string_again_copies_nothing() {
     let before = state.arena.stats();
     state.run("for _ = 1, 100 do send(s, {s}) end").unwrap();
     let after = state.arena.stats();
-    assert_eq!(after.live_blocks - before.live_blocks, 200, "a block for each message, one for its second link");
+    assert_eq!(
+        after.live_blocks - before.live_blocks,
+        200,
+        "a block for each message, one for its second link"
+    );
     assert!(after.live_bytes - before.live_bytes < 65536);
 }
 
@@ -62,13 +70,17 @@ fn sending_a_received_string_on_copies_nothing() {
     assert_eq!(after.live_blocks - before.live_blocks, 100);
     assert!(after.live_bytes - before.live_bytes < 65536);
     drop(state);
-    other.run("assert(r == rep('s', 65536)) assert(receive(2) == r)").unwrap();
+    other
+        .run("assert(r == rep('s', 65536)) assert(receive(2) == r)")
+        .unwrap();
 }
 
 #[test]
 fn a_block_is_counted_once_however_often_it_is_held() {
     let state = State::new();
-    state.run("number = send(rep('s', 5000)) a, b = receive(number), receive(number)").unwrap();
+    state
+        .run("number = send(rep('s', 5000)) a, b = receive(number), receive(number)")
+        .unwrap();
     assert_eq!(state.host.strings.held_bytes(), 5000);
     assert_eq!(state.host.strings.take_arrived_bytes(), 5000);
     assert_eq!(state.host.strings.take_arrived_bytes(), 0);
@@ -89,9 +101,13 @@ fn everything_is_given_back_when_states_close() {
         .run("for i = 1, 30 do send(i, rep('x', 1000 * i), {rep('y', 2000 * i)}) end keep = receive(7)")
         .unwrap();
     other.host.give(state.take_blocks());
-    other.run("keep = {} for i = 1, 30 do keep[i] = {receive(i)} end").unwrap();
+    other
+        .run("keep = {} for i = 1, 30 do keep[i] = {receive(i)} end")
+        .unwrap();
     drop(state);
-    other.run("for i = 1, 30 do assert(keep[i][2] == rep('x', 1000 * i)) end").unwrap();
+    other
+        .run("for i = 1, 30 do assert(keep[i][2] == rep('x', 1000 * i)) end")
+        .unwrap();
     assert!(arena.stats().live_blocks >= 60);
     drop(other);
     assert_eq!(arena.stats().live_blocks, 0);
@@ -126,18 +142,26 @@ fn a_string_that_is_not_sent_again_is_forgotten() {
 fn what_is_remembered_is_bounded() {
     let state = State::new();
     // `rep` takes a step of the collector even if that is stopped; `..` does not.
-    state.run("long = {} for i = 0, 1 do long[i] = rep('x', 3000000 + i * 27000000) end").unwrap();
+    state
+        .run("long = {} for i = 0, 1 do long[i] = rep('x', 3000000 + i * 27000000) end")
+        .unwrap();
     state.run("collectgarbage 'stop' keep = {}").unwrap();
-    state.run("for i = 1, 100 do keep[i] = rep('x', 2000 + i) send(keep[i]) end").unwrap();
+    state
+        .run("for i = 1, 100 do keep[i] = rep('x', 2000 + i) send(keep[i]) end")
+        .unwrap();
     drop(state.take_blocks());
     assert_eq!(state.live_blocks(), 8);
-    state.run("for i = 1, 20 do local s = long[0] .. i send(s) send(s) end").unwrap();
+    state
+        .run("for i = 1, 20 do local s = long[0] .. i send(s) send(s) end")
+        .unwrap();
     drop(state.take_blocks());
     assert_eq!(state.live_blocks(), 5, "16 MiB");
     state.run("send(long[1]) send(long[1])").unwrap();
     drop(state.take_blocks());
     assert_eq!(state.live_blocks(), 1, "a string beyond the bound is alone");
-    state.run("for i = 1, 100 do assert(receive(send(keep[i])) == keep[i]) end").unwrap();
+    state
+        .run("for i = 1, 100 do assert(receive(send(keep[i])) == keep[i]) end")
+        .unwrap();
 }
 
 #[test]
@@ -186,7 +210,9 @@ fn a_marker_without_an_attachment_is_malformed() {
     state.run("send(rep('s', 5000), 1)").unwrap();
     let stream = state.take_blocks().pop().expect("a block was sent").to_vec();
     assert_eq!(stream, [0x07, 0x0a, 1]);
-    let message = state.unpack(&stream).expect_err("there is nothing beside these bytes");
+    let message = state
+        .unpack(&stream)
+        .expect_err("there is nothing beside these bytes");
     assert!(message.starts_with("Invalid serialize stream 2"), "{message}");
 }
 
@@ -213,7 +239,11 @@ fn a_full_arena_is_an_error_and_nothing_is_lost() {
     // SAFETY: the packer belongs to this state. Stack: + the string; the test's own.
     unsafe {
         mlua::ffi::lua_getglobal(state.raw, c"big".as_ptr());
-        state.host.packer.pack(state.raw, 1, 1, crate::seri::Attach::Yes).expect("the scratch has room");
+        state
+            .host
+            .packer
+            .pack(state.raw, 1, 1, crate::seri::Attach::Yes)
+            .expect("the scratch has room");
         mlua::ffi::lua_settop(state.raw, 0);
     }
     assert!(state.host.packer.to_block(7).is_err());

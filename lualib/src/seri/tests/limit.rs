@@ -13,7 +13,9 @@ fn under_every_limit(prepare: &str, source: &str) {
         state.limit(step * 64);
         let outcome = state.run(source);
         state.limit(usize::MAX);
-        state.run("assert(#{unpack(packstring(1, {2}, '3'))} == 3)").expect("the packer still works");
+        state
+            .run("assert(#{unpack(packstring(1, {2}, '3'))} == 3)")
+            .expect("the packer still works");
         drop(state.take_blocks());
         let arena = state.arena;
         drop(state);

@@ -61,12 +61,18 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new() -> Self {
-        let config = ArenaConfig { reserve_bytes: 256 << 20, ..ArenaConfig::default() };
+        let config = ArenaConfig {
+            reserve_bytes: 256 << 20,
+            ..ArenaConfig::default()
+        };
         Self::in_arena(Arena::new(config).expect("the system grants a small arena"))
     }
 
     pub(super) fn in_arena(arena: Arena) -> Self {
-        let mut memory = Box::new(Memory { used_bytes: 0, limit_bytes: usize::MAX });
+        let mut memory = Box::new(Memory {
+            used_bytes: 0,
+            limit_bytes: usize::MAX,
+        });
         let host = Box::new(Host {
             packer: Packer::new(arena),
             strings: ExternalStrings::new(),
@@ -91,8 +97,15 @@ impl State {
             }
             raw
         };
-        let state = Self { raw, memory, host, arena };
-        state.run(PRELUDE.to_str().expect("source is text")).expect("the prelude runs");
+        let state = Self {
+            raw,
+            memory,
+            host,
+            arena,
+        };
+        state
+            .run(PRELUDE.to_str().expect("source is text"))
+            .expect("the prelude runs");
         state
     }
 
@@ -139,7 +152,9 @@ impl State {
             for value in values {
                 value::push(self.raw, value);
             }
-            self.host.packer.pack(self.raw, 1, values.len() as c_int, Attach::No)
+            self.host
+                .packer
+                .pack(self.raw, 1, values.len() as c_int, Attach::No)
                 .expect("these values can be packed");
             ffi::lua_settop(self.raw, 0);
         }
@@ -168,8 +183,11 @@ impl State {
     pub(super) fn repack(&self, bytes: &[u8]) -> Vec<u8> {
         // SAFETY: nothing limits the memory here, so nothing raises. Stack: + the values, emptied again.
         unsafe {
-            let count = unpack(self.raw, bytes, None, &self.host.strings).expect("these bytes can be unpacked");
-            self.host.packer.pack(self.raw, 1, count, Attach::No)
+            let count =
+                unpack(self.raw, bytes, None, &self.host.strings).expect("these bytes can be unpacked");
+            self.host
+                .packer
+                .pack(self.raw, 1, count, Attach::No)
                 .expect("what was unpacked can be packed");
             ffi::lua_settop(self.raw, 0);
         }
