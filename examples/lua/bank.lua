@@ -1,20 +1,11 @@
-<<<<<<< HEAD
--- bank: moves money between accounts and audits itself, on request and every 10 ms. A transfer is two calls to other
--- services, so everything that must not see one half done goes through a critical section.
-=======
 -- bank: moves money between accounts and audits itself while it does. A transfer is two calls to other services, so
 -- everything that must not see one half done goes through a critical section.
->>>>>>> lua
 local skynet = require "skynet"
 local queue = require "skynet.queue"
 
 local accounts = {}	-- owner -> the service that keeps the account
 local opened_with = 0
-<<<<<<< HEAD
-local audits_failed = 0
-=======
 local transfers, audits_failed = 0, 0
->>>>>>> lua
 local in_turn = queue()
 local command = {}
 
@@ -40,14 +31,6 @@ local function audit()
 	return balances, total
 end
 
-<<<<<<< HEAD
-local function audit_for_ever()
-	audit()
-	skynet.timeout(1, audit_for_ever)
-end
-
-=======
->>>>>>> lua
 local function move(from, to, amount)
 	local taken = skynet.call(accounts[from], "lua", "take", amount)
 	if taken then
@@ -62,15 +45,6 @@ function command.open(owner, amount)
 end
 
 function command.transfer(from, to, amount)
-<<<<<<< HEAD
-	return in_turn(move, from, to, amount)
-end
-
-function command.audit()
-	audit()
-end
-
-=======
 	transfers = transfers + 1
 	if transfers % 10 == 0 then
 		skynet.fork(audit)	-- begins when this transfer waits for its first answer
@@ -78,7 +52,6 @@ end
 	return in_turn(move, from, to, amount)
 end
 
->>>>>>> lua
 function command.close()
 	local balances, total = audit()
 	return balances, total, audits_failed
@@ -88,8 +61,4 @@ skynet.start(function()
 	skynet.dispatch("lua", function(_, _, name, ...)
 		skynet.retpack(command[name](...))
 	end)
-<<<<<<< HEAD
-	skynet.timeout(1, audit_for_ever)
-=======
->>>>>>> lua
 end)

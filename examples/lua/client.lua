@@ -1,8 +1,4 @@
-<<<<<<< HEAD
--- client: does 40 transfers that depend on its number alone; now and then it asks for an audit and rests.
-=======
 -- client: does 40 transfers that depend on its number alone, with a short rest now and then.
->>>>>>> lua
 local skynet = require "skynet"
 
 local number = math.tointeger(...)
@@ -17,12 +13,7 @@ local function run(owners)
 		if from ~= to and skynet.call(bank, "lua", "transfer", from, to, amount) then
 			done = done + 1
 		end
-<<<<<<< HEAD
-		if i % (4 + number) == 0 then
-			skynet.call(bank, "lua", "audit")
-=======
 		if i % 10 == 0 then
->>>>>>> lua
 			skynet.sleep(1)
 		end
 	end

@@ -32,7 +32,11 @@ impl Names {
 
     /// Every name with its owner, sorted.
     pub fn list(&self) -> Vec<(String, Handle)> {
-        let mut names: Vec<_> = self.read().iter().map(|(name, handle)| (name.to_string(), *handle)).collect();
+        let mut names: Vec<_> = self
+            .read()
+            .iter()
+            .map(|(name, handle)| (name.to_string(), *handle))
+            .collect();
         names.sort();
         names
     }

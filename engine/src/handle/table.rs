@@ -104,7 +104,9 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         let entry = make(Handle::new(self.harbor, local));
         debug_assert_eq!(entry.handle().local(), local);
         // Release: the entry is written before it can be found; pairs with the Acquire in `lookup`.
-        array.slot(local).store(Arc::into_raw(Arc::clone(&entry)).cast_mut(), PUBLISH);
+        array
+            .slot(local)
+            .store(Arc::into_raw(Arc::clone(&entry)).cast_mut(), PUBLISH);
         writer.next = following(local);
         writer.live += 1;
         Ok(entry)
@@ -158,7 +160,8 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
             if let Some(occupied) = unsafe { entry.as_ref() } {
                 // SAFETY: ours alone until it is published below.
                 let new = unsafe { &*new };
-                new.slot(occupied.handle().local()).store(entry, Ordering::Relaxed); // Relaxed: published with the array
+                new.slot(occupied.handle().local())
+                    .store(entry, Ordering::Relaxed); // Relaxed: published with the array
             }
         }
         let old = self.slots.load(Ordering::Relaxed);
@@ -188,7 +191,10 @@ impl<T> Drop for Table<T> {
 impl<T> Slots<T> {
     fn allocate(count: u32) -> *mut Slots<T> {
         let slots = (0..count).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        Box::into_raw(Box::new(Slots { mask: count - 1, slots }))
+        Box::into_raw(Box::new(Slots {
+            mask: count - 1,
+            slots,
+        }))
     }
 
     fn slot(&self, local: u32) -> &AtomicPtr<T> {
@@ -220,6 +226,9 @@ fn lock<T>(mutex: &Mutex<T>) -> fulmar_arena::sync::MutexGuard<'_, T> {
 /// A real table starts large enough that the services of a boot skip no number; a model wants to see growth.
 const FIRST_SLOTS: u32 = if cfg!(loom) { 2 } else { 64 };
 
-const PUBLISH: Ordering =
-    if cfg!(fulmar_mutation = "table_publish_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+const PUBLISH: Ordering = if cfg!(fulmar_mutation = "table_publish_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::Release
+};
 const LOOKUP: Ordering = Ordering::Acquire;

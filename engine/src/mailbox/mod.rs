@@ -43,7 +43,6 @@ mod overload;
 mod queue;
 mod state;
 
-
 use crate::message::{EnvelopeLink, Message};
 
 pub(crate) use bounded::{Bounded, Offered};
@@ -118,7 +117,10 @@ impl Mailbox {
             None => Kind::Open(MessageQueue::new()),
             Some(limit) => Kind::Bounded(Box::new(Bounded::new(limit))),
         };
-        Mailbox { state: State::starting(), queue }
+        Mailbox {
+            state: State::starting(),
+            queue,
+        }
     }
 
     /// Offers a message.

@@ -150,7 +150,9 @@ impl Scheduler {
         let slot = Slot::new();
         let next = || {
             let inboxes = self.workers.iter().map(|worker| &worker.inbox);
-            std::iter::once(&self.injector).chain(inboxes).find_map(|queue| worker::retry(|| queue.steal()))
+            std::iter::once(&self.injector)
+                .chain(inboxes)
+                .find_map(|queue| worker::retry(|| queue.steal()))
         };
         while let Some(task) = next() {
             match task.cell().turn(&slot, &meter, u64::MAX) {

@@ -16,7 +16,10 @@ pub(crate) struct OwnThread {
 
 impl OwnThread {
     pub(crate) fn new() -> OwnThread {
-        OwnThread { parker: Parker::new(), slot: Arc::new(Slot::new()) }
+        OwnThread {
+            parker: Parker::new(),
+            slot: Arc::new(Slot::new()),
+        }
     }
 
     /// What it shows to the monitor.

@@ -16,7 +16,10 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Parker {
-        Parker { token: AtomicBool::new(false), thread: Mutex::new(None) }
+        Parker {
+            token: AtomicBool::new(false),
+            thread: Mutex::new(None),
+        }
     }
 
     /// Makes the calling thread the one that parks here. Before its first `park`.
@@ -62,4 +65,8 @@ fn lock<T>(mutex: &Mutex<T>) -> fulmar_arena::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-const TOKEN: Ordering = if cfg!(fulmar_mutation = "park_token_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+const TOKEN: Ordering = if cfg!(fulmar_mutation = "park_token_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::Release
+};

@@ -93,13 +93,18 @@ impl<'a> Worker<'a> {
         self.shared.parker.adopt();
         // Relaxed: a stopped scheduler also wakes whoever parks.
         while !self.scheduler.stopped.load(Ordering::Relaxed) {
-            let Some(task) = self.next().or_else(|| self.rest()) else { return };
+            let Some(task) = self.next().or_else(|| self.rest()) else {
+                return;
+            };
             self.turn(task);
         }
     }
 
     fn turn(&self, task: Task) {
-        match task.cell().turn(&self.shared.slot, &self.meter, MESSAGES_PER_TURN) {
+        match task
+            .cell()
+            .turn(&self.shared.slot, &self.meter, MESSAGES_PER_TURN)
+        {
             TurnEnd::Again => self.requeue(task),
             // The turn is given up: whoever schedules the service next makes a new task.
             TurnEnd::Idle | TurnEnd::Closed => task.spent(),
@@ -143,12 +148,20 @@ impl<'a> Worker<'a> {
 
     pub(super) fn from_inbox(&self) -> Option<Task> {
         // Looked at once in a while only when nobody is pinned here: two loads.
-        if self.shared.inbox.is_empty() { None } else { retry(|| self.shared.inbox.steal()) }
+        if self.shared.inbox.is_empty() {
+            None
+        } else {
+            retry(|| self.shared.inbox.steal())
+        }
     }
 
     pub(super) fn from_injector(&self) -> Option<Task> {
         let injector = &self.scheduler.injector;
-        if injector.is_empty() { None } else { retry(|| injector.steal_batch_and_pop(&self.deque)) }
+        if injector.is_empty() {
+            None
+        } else {
+            retry(|| injector.steal_batch_and_pop(&self.deque))
+        }
     }
 
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.

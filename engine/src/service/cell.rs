@@ -82,30 +82,46 @@ impl ServiceCell {
             engine,
             sessions: Sessions::new(),
             signal_target: Mutex::new(service.signal_target()),
-            run: UnsafeCell::new(Run { service: Some(service), overload: Overload::new(), started: false }),
+            run: UnsafeCell::new(Run {
+                service: Some(service),
+                overload: Overload::new(),
+                started: false,
+            }),
             counters: Counters::new(),
             message_log: MessageLogSlot::default(),
         }
     }
 
     pub(crate) fn signal_target(&self) -> Option<std::sync::Arc<dyn SignalTarget>> {
-        self.signal_target.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.signal_target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn stats(&self) -> ServiceStats {
         // Relaxed: figures for people; they need not agree with each other.
         let counters = &self.counters;
         let began_ns = counters.turn_began_ns.load(Ordering::Relaxed);
-        let turn_ns = if began_ns == 0 { 0 } else { self.engine.clock().now_ns().saturating_sub(began_ns) };
+        let turn_ns = if began_ns == 0 {
+            0
+        } else {
+            self.engine.clock().now_ns().saturating_sub(began_ns)
+        };
         ServiceStats {
             cpu_ns: counters.cpu_ns.load(Ordering::Relaxed),
             turn_ns,
-            messages: counters.messages.load(Ordering::Relaxed) + u64::from(counters.taken.load(Ordering::Relaxed)),
+            messages: counters.messages.load(Ordering::Relaxed)
+                + u64::from(counters.taken.load(Ordering::Relaxed)),
         }
     }
 
     pub(super) fn forget_signal_target(&self) {
-        let target = self.signal_target.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let target = self
+            .signal_target
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(target); // outside the lock: it is somebody else's code
     }
 

@@ -185,12 +185,8 @@ fn files(settings: &Settings, findings: &mut Findings) {
             ));
         }
     }
-    if let Some(file) = settings.lualoader()
-        && !Path::new(file).is_file()
-    {
-        findings.doubt(format!(
-            "lualoader \"{file}\" is not a file: the built-in loader is used"
-        ));
+    if let Some(file) = settings.lualoader() {
+        loader(file, settings, findings);
     }
     for (key, templates) in [
         ("luaservice", settings.luaservice()),
@@ -202,6 +198,25 @@ fn files(settings: &Settings, findings: &mut Findings) {
                 "\"{template}\" in {key} has no ? for the name: it leads to one file only"
             ));
         }
+    }
+}
+
+/// The built-in loader is used unless the config asks for files; then there has to be one.
+fn loader(file: &str, settings: &Settings, findings: &mut Findings) {
+    let path = Path::new(file);
+    let beside = |name| path.parent().unwrap_or(Path::new("")).join(name);
+    if settings.libraries_from_files {
+        findings.plan("loader", file);
+        if !path.is_file() {
+            findings.missing(format!(
+                "lualoader \"{file}\" is not a file: no Lua service could start"
+            ));
+        }
+    } else if path.is_file() && !beside("skynet.lua").is_file() {
+        // The loader of a skynet tree is the one that the built-in one stands for; this is somebody's own.
+        findings.doubt(format!(
+            "lualoader \"{file}\" is not used: the built-in loader is, unless fulmar_libraries = \"files\""
+        ));
     }
 }
 

@@ -1,5 +1,6 @@
 -- skynet.debug: the protocol "debug" that every Lua service answers. Only the door is here, since every service carries
 -- it; the commands come with the first message (skynet.debugcommands).
+local stock_require = require	-- skynet.require's has more behind it than the commands need
 local M = {}
 
 local added = {}	-- the commands that the service itself has brought
@@ -28,7 +29,7 @@ function M.init(skynet, export)
 		pack = skynet.pack,
 		unpack = skynet.unpack,
 		dispatch = function(_, _, name, ...)
-			stock = stock or require "skynet.debugcommands"(skynet, export, get_info)
+			stock = stock or stock_require "skynet.debugcommands"(skynet, export, get_info)
 			local command = stock[name] or added[name]
 			if not command then
 				error(("Unknown debug command %s"):format(name), 0)

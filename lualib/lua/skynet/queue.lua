@@ -5,7 +5,7 @@ local coroutine_running = coroutine.running
 local traceback = debug.traceback
 
 -- The turns of a section form a list: section.turn is inside, section.last came last. A turn leaves when it is closed,
--- also when its coroutine is killed, inside or waiting.
+-- also when its coroutine is killed, inside or waiting. One that has been inside is used again.
 local turn_meta = {}
 
 function turn_meta:__close()
@@ -18,14 +18,21 @@ function turn_meta:__close()
 	while turn and turn.gone do
 		turn = turn.next
 	end
-	section.turn = turn
+	self.next = nil
+	section.turn, section.spare = turn, self
 	if turn then
 		skynet.wakeup(turn)
 	end
 end
 
 local function join(section, thread)
-	local turn = setmetatable({ section = section, thread = thread }, turn_meta)
+	local turn = section.spare
+	if turn then
+		section.spare = nil
+	else
+		turn = setmetatable({ section = section }, turn_meta)
+	end
+	turn.thread = thread
 	if section.turn then
 		section.last.next = turn
 	else
