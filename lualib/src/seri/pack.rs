@@ -5,7 +5,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code: one note per function states the stack's shape
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::{ptr, slice};
 
 use fulmar_arena::{Arena, AttachError, Buf, BufMut, LoanError};
@@ -18,7 +18,7 @@ use super::format::{
     SHORT_STRING, TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
 };
 
-/// Why values could not be packed.
+/// Why values could not be packed. Displays as skynet says it.
 ///
 /// Shape: plain data, so that it may be held where Lua can raise.
 #[non_exhaustive]
@@ -28,7 +28,7 @@ pub enum PackError {
     #[error("serialize can't pack too depth table")]
     TooDeep,
     /// A function, thread or full userdata.
-    #[error("Unsupport type {} to serialize", type_name(*.0).to_string_lossy())]
+    #[error("Unsupport type {} to serialize", type_name(*.0))]
     Unsupported(c_int),
     /// A string longer than its length field can say.
     #[error("serialize can't pack a string of 4 GiB or more")]
@@ -41,41 +41,13 @@ pub enum PackError {
     Raised,
 }
 
-impl PackError {
-    /// Raises this as a Lua string that starts with the position of the calling Lua code; an error that Lua code
-    /// raised goes on unchanged.
-    ///
-    /// # Safety
-    /// `state` is the state that packed, in a protected call, with the stack as the packing left it; nothing with a
-    /// destructor is alive in the frames that the jump leaves.
-    pub unsafe fn raise(self, state: *mut ffi::lua_State) -> ! {
-        // SAFETY: by this function's contract. Stack: the error value on top, for `Raised`; else + the message.
-        unsafe {
-            match self {
-                Self::TooDeep => ffi::luaL_error(state, c"serialize can't pack too depth table".as_ptr()),
-                Self::Unsupported(kind) => ffi::luaL_error(
-                    state,
-                    c"Unsupport type %s to serialize".as_ptr(),
-                    type_name(kind).as_ptr(),
-                ),
-                Self::TooLong => {
-                    ffi::luaL_error(state, c"serialize can't pack a string of 4 GiB or more".as_ptr())
-                }
-                Self::Stack => ffi::luaL_error(state, c"stack overflow (serialize)".as_ptr()),
-                Self::Raised => ffi::lua_error(state),
-            };
-            unreachable!("an error was raised")
-        }
-    }
-}
-
 /// Lua's name of a type that cannot be packed.
-fn type_name(kind: c_int) -> &'static CStr {
+fn type_name(kind: c_int) -> &'static str {
     match kind {
-        ffi::LUA_TFUNCTION => c"function",
-        ffi::LUA_TTHREAD => c"thread",
-        ffi::LUA_TUSERDATA => c"userdata",
-        _ => c"no value",
+        ffi::LUA_TFUNCTION => "function",
+        ffi::LUA_TTHREAD => "thread",
+        ffi::LUA_TUSERDATA => "userdata",
+        _ => "no value",
     }
 }
 

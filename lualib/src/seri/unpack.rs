@@ -18,7 +18,7 @@ use super::format::{
 use super::scan::Hints;
 use super::strings::ExternalStrings;
 
-/// Why a stream did not become values.
+/// Why a stream did not become values. Displays as skynet says it.
 ///
 /// Shape: plain data, so that it may be held where Lua can raise.
 #[non_exhaustive]
@@ -33,30 +33,6 @@ pub enum UnpackError {
     /// More values than a Lua stack holds.
     #[error("stack overflow (too many values to unpack)")]
     Stack,
-}
-
-impl UnpackError {
-    /// Raises this as a Lua string that starts with the position of the calling Lua code.
-    ///
-    /// # Safety
-    /// `state` is a Lua state in a protected call with two free slots; nothing with a destructor is alive in the
-    /// frames that the jump leaves.
-    pub unsafe fn raise(self, state: *mut ffi::lua_State) -> ! {
-        // SAFETY: by this function's contract. Stack: position, then text, then both as one string.
-        unsafe {
-            match self {
-                Self::Malformed(malformed) => ffi::luaL_error(
-                    state,
-                    c"Invalid serialize stream %I (line:%d)".as_ptr(),
-                    malformed.left as ffi::lua_Integer,
-                    malformed.line as c_int,
-                ),
-                Self::NanKey => ffi::luaL_error(state, c"table index is NaN".as_ptr()),
-                Self::Stack => ffi::luaL_error(state, c"stack overflow (too many values to unpack)".as_ptr()),
-            };
-            unreachable!("an error was raised")
-        }
-    }
 }
 
 /// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
