@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use fulmar_lualib::ServiceSource;
 use fulmar_lualib::config::{Config, KNOWN_KEYS, Settings};
 use rustix::fs::{Access, access};
 
@@ -164,10 +165,10 @@ fn native(module: &str, key: &str, settings: &Settings, findings: &mut Findings)
 }
 
 fn lua_service(name: &str, key: &str, settings: &Settings, findings: &mut Findings) {
-    match settings.find_service(name, fulmar_lualib::is_embedded_service(name)) {
-        Ok(source) => findings.plan("starts", format!("{name} ({source})")),
+    match fulmar_lualib::find_service(settings, name) {
+        Ok(ServiceSource::File(path)) => findings.plan("starts", format!("{name} ({})", path.display())),
+        Ok(built_in) => findings.plan("starts", built_in.to_string()),
         Err(tried) => {
-            let tried: Vec<_> = tried.iter().map(|path| path.display().to_string()).collect();
             findings.missing(format!(
                 "{key} wants the service \"{name}\", which luaservice does not find: no {}",
                 tried.join(", no ")
@@ -201,22 +202,20 @@ fn files(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-/// The built-in loader is used unless the config asks for files; then there has to be one.
+/// A program's own loader is used; the one of a skynet tree, beside its `skynet.lua`, is what the built-in one stands for.
 fn loader(file: &str, settings: &Settings, findings: &mut Findings) {
     let path = Path::new(file);
-    let beside = |name| path.parent().unwrap_or(Path::new("")).join(name);
-    if settings.libraries_from_files {
-        findings.plan("loader", file);
-        if !path.is_file() {
-            findings.missing(format!(
-                "lualoader \"{file}\" is not a file: no Lua service could start"
-            ));
-        }
-    } else if path.is_file() && !beside("skynet.lua").is_file() {
-        // The loader of a skynet tree is the one that the built-in one stands for; this is somebody's own.
+    let in_skynet_tree = path
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join("skynet.lua")
+        .is_file();
+    if !path.is_file() {
         findings.doubt(format!(
-            "lualoader \"{file}\" is not used: the built-in loader is, unless fulmar_libraries = \"files\""
+            "lualoader \"{file}\" is not a file: the built-in loader is used"
         ));
+    } else if settings.libraries_from_files || !in_skynet_tree {
+        findings.plan("loader", file);
     }
 }
 
