@@ -5,7 +5,6 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use fulmar_lualib::ServiceSource;
 use fulmar_lualib::config::{Config, KNOWN_KEYS, Settings};
 use rustix::fs::{Access, access};
 
@@ -165,10 +164,10 @@ fn native(module: &str, key: &str, settings: &Settings, findings: &mut Findings)
 }
 
 fn lua_service(name: &str, key: &str, settings: &Settings, findings: &mut Findings) {
-    match fulmar_lualib::find_service(settings, name) {
-        Ok(ServiceSource::File(path)) => findings.plan("starts", format!("{name} ({})", path.display())),
-        Ok(built_in) => findings.plan("starts", built_in.to_string()),
+    match settings.find_service(name, fulmar_lualib::is_embedded_service(name)) {
+        Ok(source) => findings.plan("starts", format!("{name} ({source})")),
         Err(tried) => {
+            let tried: Vec<_> = tried.iter().map(|path| path.display().to_string()).collect();
             findings.missing(format!(
                 "{key} wants the service \"{name}\", which luaservice does not find: no {}",
                 tried.join(", no ")

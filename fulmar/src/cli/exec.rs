@@ -13,7 +13,7 @@ use super::signals::Signals;
 
 pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Result<ExitCode, Failure> {
     find(script)?;
-    let mut values = own_values();
+    let mut values = own_values(script);
     node::override_values(&mut values, overrides);
     let mut settings = Settings::new(values)?;
     settings.colour = node::colour_for(&settings);
@@ -58,11 +58,28 @@ fn find(script: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A node that is alone and uses every core.
-fn own_values() -> BTreeMap<String, String> {
+/// A node that is alone, uses every core, and finds services and modules beside the script.
+fn own_values(script: &Path) -> BTreeMap<String, String> {
+    let folder = match script.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let folder = folder.display();
     let cores = std::thread::available_parallelism()
         .map_or(2, usize::from)
         .min(1024);
-    let pairs = [("thread", cores.to_string()), ("harbor", "0".to_owned())];
+    let pairs = [
+        ("thread", cores.to_string()),
+        ("harbor", "0".to_owned()),
+        (
+            "luaservice",
+            format!("{folder}/?.lua;{folder}/?/main.lua;./service/?.lua"),
+        ),
+        (
+            "lua_path",
+            format!("{folder}/?.lua;{folder}/?/init.lua;./lualib/?.lua;./lualib/?/init.lua"),
+        ),
+        ("lua_cpath", format!("{folder}/?.so;./luaclib/?.so")),
+    ];
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }

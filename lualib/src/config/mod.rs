@@ -9,9 +9,11 @@ mod error;
 mod evaluate;
 mod expand;
 mod keys;
+mod services;
 mod settings;
 
 pub use error::{ConfigError, Position};
 pub use evaluate::{Config, Evaluator, Limits};
 pub use keys::{KNOWN_KEYS, KnownKey};
+pub use services::ServiceSource;
 pub use settings::{Settings, SettingsError};
