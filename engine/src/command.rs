@@ -18,34 +18,37 @@
 //! | `LOGON`, `LOGOFF` | address | |
 //! | `SIGNAL` | address, number | |
 
-use crate::{Context, Handle, SendFailure};
+use crate::{Context, Handle, SendFailure, message_log};
 
 /// Carries out `name` with `param` for the service of `cx`.
 pub(crate) fn run(cx: &Context, name: &str, param: &str) -> Option<String> {
+    match name {
+        "EXIT" => cx.exit(),
+        "KILL" => _ = resolve(cx, param).map(|handle| cx.kill(handle)),
+        "SETENV" => setenv(cx, param),
+        "ABORT" => cx.engine().abort(),
+        "LOGON" => _ = resolve(cx, param).map(|handle| message_log::log_on(cx, handle)),
+        "LOGOFF" => _ = resolve(cx, param).map(|handle| message_log::log_off(cx, handle)),
+        "SIGNAL" => signal(cx, param),
+        _ => return answer(cx, name, param),
+    }
+    None
+}
+
+/// The commands that have a result.
+fn answer(cx: &Context, name: &str, param: &str) -> Option<String> {
     match name {
         "TIMEOUT" => timeout(cx, param),
         "REG" => reg(cx, param),
         "QUERY" => cx.engine().names().query(param.strip_prefix('.')?).map(address),
         "NAME" => set_name(cx, param),
-        "EXIT" => none(cx.exit()),
-        "KILL" => none(resolve(cx, param).map(|handle| cx.kill(handle))),
         "LAUNCH" => launch(cx, param),
         "GETENV" => cx.engine().env().get(param),
-        "SETENV" => none(setenv(cx, param)),
         "STARTTIME" => Some(cx.engine().clock().start_time().to_string()),
-        "ABORT" => none(cx.engine().abort()),
         "MONITOR" => monitor(cx, param),
         "STAT" => Some(stat(cx, param)),
-        "LOGON" => none(resolve(cx, param).map(|handle| crate::message_log::log_on(cx, handle))),
-        "LOGOFF" => none(resolve(cx, param).map(|handle| crate::message_log::log_off(cx, handle))),
-        "SIGNAL" => none(signal(cx, param)),
         _ => None,
     }
-}
-
-/// For commands that only have an effect.
-fn none<T>(_effect: T) -> Option<String> {
-    None
 }
 
 fn timeout(cx: &Context, param: &str) -> Option<String> {
@@ -67,7 +70,10 @@ fn reg(cx: &Context, param: &str) -> Option<String> {
         cx.log(&format!("error: Can't register global name {param} in C"));
         return None;
     };
-    cx.engine().names().register(name, cx.handle()).then(|| name.to_owned())
+    cx.engine()
+        .names()
+        .register(name, cx.handle())
+        .then(|| name.to_owned())
 }
 
 fn set_name(cx: &Context, param: &str) -> Option<String> {
@@ -78,7 +84,10 @@ fn set_name(cx: &Context, param: &str) -> Option<String> {
         cx.log(&format!("error: Can't set global name {name} in C"));
         return None;
     };
-    cx.engine().names().register(name, handle).then(|| name.to_owned())
+    cx.engine()
+        .names()
+        .register(name, handle)
+        .then(|| name.to_owned())
 }
 
 fn launch(cx: &Context, param: &str) -> Option<String> {
@@ -93,7 +102,9 @@ fn setenv(cx: &Context, param: &str) {
     if let Some((key, value)) = param.split_once(' ')
         && !cx.engine().env().set(key, value)
     {
-        cx.log(&format!("error: Can't change environment {key}, it is set already"));
+        cx.log(&format!(
+            "error: Can't change environment {key}, it is set already"
+        ));
     }
 }
 
@@ -165,7 +176,11 @@ fn number(text: &str, any_base: bool) -> i32 {
     let magnitude = digits
         .chars()
         .map_while(|digit| digit.to_digit(radix))
-        .fold(0i64, |value, digit| value.saturating_mul(i64::from(radix)).saturating_add(i64::from(digit)));
+        .fold(0i64, |value, digit| {
+            value
+                .saturating_mul(i64::from(radix))
+                .saturating_add(i64::from(digit))
+        });
     let value = if negative { -magnitude } else { magnitude };
     value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
@@ -181,13 +196,31 @@ mod tests {
 
     #[test]
     fn numbers_read_as_in_c() {
-        let cases = [("12", 12), (" -4x", -4), ("+7 8", 7), ("", 0), ("abc", 0), ("0x10", 0), ("010", 10), ("--1", 0)];
+        let cases = [
+            ("12", 12),
+            (" -4x", -4),
+            ("+7 8", 7),
+            ("", 0),
+            ("abc", 0),
+            ("0x10", 0),
+            ("010", 10),
+            ("--1", 0),
+        ];
         for (text, value) in cases {
             assert_eq!(integer(text), value, "{text:?}");
         }
         assert_eq!(integer("99999999999999999999999"), i32::MAX);
         assert_eq!(integer("-99999999999999999999999"), i32::MIN);
-        let cases = [("0x10", 16), ("-0X1f", -31), ("010", 8), ("0", 0), ("9", 9), (" 2", 2), ("0x", 0), ("é", 0)];
+        let cases = [
+            ("0x10", 16),
+            ("-0X1f", -31),
+            ("010", 8),
+            ("0", 0),
+            ("9", 9),
+            (" 2", 2),
+            ("0x", 0),
+            ("é", 0),
+        ];
         for (text, value) in cases {
             assert_eq!(integer_of_any_base(text), value, "{text:?}");
         }

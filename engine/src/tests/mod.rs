@@ -1,0 +1,5 @@
+mod command;
+mod harbor;
+mod logger;
+mod message_log;
+mod probe;
