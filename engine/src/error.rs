@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use fulmar_arena::LoanError;
+
 use crate::handle::Handle;
 use crate::mailbox::Policy;
 use crate::message::Body;
@@ -60,6 +62,18 @@ impl StartError {
     /// Wraps a reason: text or another error.
     pub fn new(reason: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StartError {
         StartError(reason.into())
+    }
+}
+
+impl From<SendError> for StartError {
+    fn from(error: SendError) -> StartError {
+        StartError::new(error.reason)
+    }
+}
+
+impl From<LoanError> for StartError {
+    fn from(error: LoanError) -> StartError {
+        StartError::new(error)
     }
 }
 

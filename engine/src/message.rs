@@ -22,7 +22,7 @@ use std::ptr::NonNull;
 
 use fulmar_arena::sync::atomic::Ordering;
 use fulmar_arena::sync::plain::AtomicPtr;
-use fulmar_arena::{Arena, Buf, BufMut, ENVELOPE_LEN, LoanError};
+use fulmar_arena::{Arena, Buf, BufMut, ENVELOPE_WORDS, LoanError};
 
 use crate::handle::Handle;
 use crate::mailbox::Link;
@@ -405,6 +405,7 @@ fn take<T>(block: &mut BufMut) -> T {
     unsafe { block.as_ptr().cast::<T>().read() }
 }
 
+const ENVELOPE_LEN: usize = ENVELOPE_WORDS * size_of::<u64>();
 const SOURCE_SESSION: usize = 1;
 const TYPE_KIND: usize = 2;
 const DEADLINE: usize = 3;

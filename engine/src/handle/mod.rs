@@ -9,7 +9,7 @@ mod table;
 use std::fmt;
 
 pub use name::Names;
-pub(crate) use table::{Collector, Entry, Table, TableFull};
+pub(crate) use table::{Collector, Entry, Table};
 
 /// The address of a service: 8 bits of harbor (node) and 24 bits of local index.
 ///

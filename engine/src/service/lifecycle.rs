@@ -234,7 +234,7 @@ fn discard(cx: &Context, service: Option<Box<dyn Service>>) {
 }
 
 /// The text of a panic, as far as it has one.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&'static str>() {
         text
     } else if let Some(text) = panic.downcast_ref::<String>() {

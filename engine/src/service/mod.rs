@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub(crate) use cell::{Counters, Lane, ServiceCell, Task};
 pub use context::{Context, ServiceStats};
-pub(crate) use lifecycle::{TurnEnd, panic_text};
+pub(crate) use lifecycle::TurnEnd;
 
 use crate::error::StartError;
 use crate::mailbox::MailboxLimit;
@@ -31,7 +31,7 @@ use crate::message::Message;
 /// A service written in Rust. See the [module](self) for its life.
 ///
 /// ```
-/// use fulmar_engine::{Body, Context, Engine, Message, MessageType, Service, ServiceOptions};
+/// use fulmar_engine::{Context, Engine, Handle, Message, MessageType, Service, ServiceOptions, StartError};
 ///
 /// /// Answers every request with its own bytes.
 /// struct Echo;
@@ -47,13 +47,12 @@ use crate::message::Message;
 /// }
 ///
 /// /// Asks once, and ends the engine's work when the answer is there.
-/// struct Asker(fulmar_engine::Handle);
+/// struct Asker(Handle);
 ///
 /// impl Service for Asker {
-///     fn start(&mut self, cx: &Context, _args: &str) -> Result<(), fulmar_engine::StartError> {
-///         let mut ping = cx.loan(4).map_err(fulmar_engine::StartError::new)?;
-///         ping.copy_from_slice(b"ping");
-///         cx.send(self.0, MessageType(20), cx.new_session(), Body::Block(ping)).map_err(fulmar_engine::StartError::new)
+///     fn start(&mut self, cx: &Context, _args: &str) -> Result<(), StartError> {
+///         cx.send(self.0, MessageType(20), cx.new_session(), cx.bytes(b"ping")?)?;
+///         Ok(())
 ///     }
 ///     fn receive(&mut self, cx: &Context, message: Message) {
 ///         assert_eq!(message.message_type(), MessageType::RESPONSE);

@@ -1,5 +1,12 @@
+//! Tests that need the engine's private parts.
+
+#[cfg(not(loom))]
 mod command;
+#[cfg(not(loom))]
 mod harbor;
+#[cfg(not(loom))]
 mod logger;
+#[cfg(not(loom))]
 mod message_log;
+#[cfg(not(loom))]
 mod probe;
