@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_epoch as epoch;
 use fulmar_arena::Arena;
-use fulmar_arena::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::clock::Clock;
 use crate::env::Env;
@@ -48,6 +48,8 @@ struct Inner {
     timer: Timer,
     endless_after: Duration,
     phase: AtomicU8,
+    /// [`Engine::abort`] was called: the logger is to follow the last service.
+    aborted: AtomicBool,
     /// Services that count for the end of the engine, and those that do not.
     live: Mutex<Live>,
     ended: Condvar,
@@ -108,10 +110,7 @@ impl EngineBuilder {
     /// No threads: services run inside [`Engine::run_until_idle`], in an order drawn from `seed`, on a clock that stands still until
     /// nothing is left to do. The same seed gives the same run.
     pub fn deterministic(self, seed: u64) -> EngineBuilder {
-        EngineBuilder {
-            seed: Some(seed),
-            ..self
-        }
+        EngineBuilder { seed: Some(seed), ..self }
     }
 
     /// The number of this node, 0 by default.
@@ -126,27 +125,17 @@ impl EngineBuilder {
 
     /// The arena for messages; by default the process's.
     pub fn arena(self, arena: Arena) -> EngineBuilder {
-        EngineBuilder {
-            arena: Some(arena),
-            ..self
-        }
+        EngineBuilder { arena: Some(arena), ..self }
     }
 
     /// The clock; by default the system's, or a manual one that starts at zero for a deterministic engine.
     pub fn clock(self, clock: Clock) -> EngineBuilder {
-        EngineBuilder {
-            clock: Some(clock),
-            ..self
-        }
+        EngineBuilder { clock: Some(clock), ..self }
     }
 
     /// Adds to the environment.
-    pub fn env<K: Into<String>, V: Into<String>>(
-        mut self,
-        values: impl IntoIterator<Item = (K, V)>,
-    ) -> EngineBuilder {
-        self.env
-            .extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
+    pub fn env<K: Into<String>, V: Into<String>>(mut self, values: impl IntoIterator<Item = (K, V)>) -> EngineBuilder {
+        self.env.extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 
@@ -158,10 +147,7 @@ impl EngineBuilder {
 
     /// The monitor's period: a message that lasts from one look to the next is reported as endless. 5 seconds by default.
     pub fn endless_after(self, period: Duration) -> EngineBuilder {
-        EngineBuilder {
-            endless_after: period,
-            ..self
-        }
+        EngineBuilder { endless_after: period, ..self }
     }
 
     /// Builds the engine. Services can be launched; none handles a message before [`Engine::start`].
@@ -201,6 +187,7 @@ impl EngineBuilder {
                 scheduler,
                 endless_after: self.endless_after,
                 phase: AtomicU8::new(BUILT),
+                aborted: AtomicBool::new(false),
                 live: Mutex::default(),
                 ended: Condvar::new(),
                 exit_monitor: AtomicU32::new(0),
@@ -215,10 +202,7 @@ impl EngineBuilder {
 
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder")
-            .field("threads", &self.threads)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
+        f.debug_struct("EngineBuilder").field("threads", &self.threads).field("seed", &self.seed).finish_non_exhaustive()
     }
 }
 
@@ -243,11 +227,7 @@ impl Engine {
     /// # Errors
     /// [`LaunchError`]: no handle, worker or thread for it, a shutdown under way, or its own refusal. Its handle is then retired, and what
     /// was sent to it answered.
-    pub fn spawn(
-        &self,
-        service: impl Service + 'static,
-        options: ServiceOptions,
-    ) -> Result<Handle, LaunchError> {
+    pub fn spawn(&self, service: impl Service + 'static, options: ServiceOptions) -> Result<Handle, LaunchError> {
         self.spawn_boxed(Box::new(service), options)
     }
 
@@ -255,11 +235,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::spawn`].
-    pub fn spawn_boxed(
-        &self,
-        service: Box<dyn Service>,
-        options: ServiceOptions,
-    ) -> Result<Handle, LaunchError> {
+    pub fn spawn_boxed(&self, service: Box<dyn Service>, options: ServiceOptions) -> Result<Handle, LaunchError> {
         let own = options.placement == Placement::OwnThread && self.0.scheduler.as_seeded().is_none();
         let own = own.then(|| Arc::new(OwnThread::new()));
         let lane = match (options.placement, &own) {
@@ -300,14 +276,8 @@ impl Engine {
     /// As [`Engine::spawn`], and [`LaunchError::UnknownModule`].
     pub fn launch(&self, module: &str, args: &str) -> Result<Handle, LaunchError> {
         let found = self.modules().get(module).cloned();
-        let Some(found) = found else {
-            return Err(LaunchError::UnknownModule(module.to_owned()));
-        };
-        let options = ServiceOptions {
-            name: module.to_owned(),
-            args: args.to_owned(),
-            ..found.options()
-        };
+        let Some(found) = found else { return Err(LaunchError::UnknownModule(module.to_owned())) };
+        let options = ServiceOptions { name: module.to_owned(), args: args.to_owned(), ..found.options() };
         self.spawn_boxed(found.create(), options)
     }
 
@@ -332,30 +302,17 @@ impl Engine {
         {
             return;
         }
-        self.0
-            .timer
-            .start()
-            .expect("the system has a thread for the timer");
+        self.0.timer.start().expect("the system has a thread for the timer");
         let mut threads = self.threads();
         for index in 0..self.0.scheduler.workers() {
             let engine = self.clone();
-            let join = spawn(format!("worker-{index}"), move || {
-                engine.0.scheduler.work(&engine, index)
-            });
+            let join = spawn(format!("worker-{index}"), move || engine.0.scheduler.work(&engine, index));
             let slot = Some(Arc::clone(self.0.scheduler.slot(index)));
-            threads.fixed.push(Running {
-                slot,
-                join: join.expect("the system has a thread for each worker"),
-            });
+            threads.fixed.push(Running { slot, join: join.expect("the system has a thread for each worker") });
         }
         let engine = self.clone();
-        let join = spawn("monitor".to_owned(), move || {
-            monitor::run(&engine, engine.0.endless_after)
-        });
-        threads.fixed.push(Running {
-            slot: None,
-            join: join.expect("the system has a thread for the monitor"),
-        });
+        let join = spawn("monitor".to_owned(), move || monitor::run(&engine, engine.0.endless_after));
+        threads.fixed.push(Running { slot: None, join: join.expect("the system has a thread for the monitor") });
         for own in &threads.own {
             own.join.thread().unpark(); // they wait for the phase
         }
@@ -399,7 +356,7 @@ impl Engine {
             hook(self);
         }
         if on_service_thread() {
-            self.retire_all(|_| true);
+            self.abort();
             return false;
         }
         let logger = self.names().query(LOGGER);
@@ -417,17 +374,19 @@ impl Engine {
     }
 
     /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors.
+    ///
+    /// The logger ends when all others have, and writes what it was sent until then.
     pub fn abort(&self) {
-        self.retire_all(|_| true);
+        // Relaxed: `retire_last` reads it after the lock of the count, which whoever ends last takes before or after us.
+        self.0.aborted.store(true, Ordering::Relaxed);
+        let logger = self.names().query(LOGGER);
+        self.retire_all(|handle| Some(handle) != logger);
+        self.retire_last();
     }
 
     /// Runs `hook` when [`Engine::shutdown`] begins. Later hooks run first.
     pub fn on_shutdown(&self, hook: impl FnOnce(&Engine) + Send + 'static) {
-        self.0
-            .hooks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(hook));
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
     }
 
     /// Runs a deterministic engine: services in an order drawn from the seed, and when none is ready the clock goes to the next timer.
@@ -444,11 +403,7 @@ impl Engine {
     /// # Panics
     /// On an engine with threads.
     pub fn run_until_ns(&self, until_ns: u64) {
-        let seeded = self
-            .0
-            .scheduler
-            .as_seeded()
-            .expect("only a deterministic engine is run by hand");
+        let seeded = self.0.scheduler.as_seeded().expect("only a deterministic engine is run by hand");
         let slot = Slot::new();
         let meter = Meter::new(self.0.clock.clone(), self.0.profile);
         loop {
@@ -464,12 +419,8 @@ impl Engine {
 
     /// Signals a service in this thread. False when there is none, or it takes no signals.
     pub fn signal(&self, handle: Handle, number: i32) -> bool {
-        let Some(cell) = self.cell(handle) else {
-            return false;
-        };
-        let Some(target) = cell.signal_target() else {
-            return false;
-        };
+        let Some(cell) = self.cell(handle) else { return false };
+        let Some(target) = cell.signal_target() else { return false };
         target.signal(&crate::service::Context::new(cell), number);
         true
     }
@@ -480,12 +431,7 @@ impl Engine {
         use std::os::unix::thread::JoinHandleExt;
         let threads = self.threads();
         let mut all = threads.fixed.iter().chain(&threads.own);
-        let running = all.find(|thread| {
-            thread
-                .slot
-                .as_ref()
-                .is_some_and(|slot| slot.destination() == handle)
-        })?;
+        let running = all.find(|thread| thread.slot.as_ref().is_some_and(|slot| slot.destination() == handle))?;
         Some(f(running.join.as_pthread_t() as u64))
     }
 
@@ -569,9 +515,7 @@ impl Engine {
 
     /// Sets, or clears, the service that is told of every EXIT and KILL.
     pub fn set_exit_monitor(&self, handle: Option<Handle>) {
-        self.0
-            .exit_monitor
-            .store(handle.map_or(0, Handle::bits), Ordering::SeqCst); // SeqCst: as above
+        self.0.exit_monitor.store(handle.map_or(0, Handle::bits), Ordering::SeqCst); // SeqCst: as above
     }
 
     /// The service that messages for other nodes go to.
@@ -595,14 +539,14 @@ impl Engine {
     /// Retires a handle: nobody finds it from now on, its names are gone, and its service closes on its last turn. False when it was
     /// not live.
     pub fn retire(&self, handle: Handle) -> bool {
-        let Some(cell) = self.0.table.remove(handle) else {
-            return false;
-        };
+        let Some(cell) = self.0.table.remove(handle) else { return false };
+        let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);
         // SAFETY: the table's count is ours until the close unit carries it on.
         let cell = unsafe { cell.as_ref() };
-        // Relaxed: a hint; the close unit follows.
-        cell.counters.closing.store(true, Ordering::Relaxed);
+        let mark = if is_logger { &cell.counters.drains } else { &cell.counters.closing };
+        // Relaxed: the close unit follows, and releases it.
+        mark.store(true, Ordering::Relaxed);
         match cell.mailbox.state.add_close() {
             Added::Pending => {}
             // SAFETY: raising the units from zero is what makes the turn ours.
@@ -622,22 +566,31 @@ impl Engine {
         }
     }
 
+    /// After an abort: retires the logger when nobody else is left.
+    fn retire_last(&self) {
+        let alone = {
+            let live = self.live();
+            live.counted + live.uncounted == 1
+        };
+        // Relaxed: if the abort took the lock before us, it happened before; otherwise it will find the count as we do.
+        if alone
+            && self.0.aborted.load(Ordering::Relaxed)
+            && let Some(logger) = self.names().query(LOGGER)
+        {
+            self.retire(logger);
+        }
+    }
+
     fn retire_all(&self, which: impl Fn(Handle) -> bool) {
-        self.handles()
-            .into_iter()
-            .filter(|handle| which(*handle))
-            .for_each(|handle| {
-                self.retire(handle);
-            });
+        self.handles().into_iter().filter(|handle| which(*handle)).for_each(|handle| {
+            self.retire(handle);
+        });
     }
 
     /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
     pub(crate) fn ended(&self, cell: &ServiceCell) {
         // SeqCst: rare; a later harbor service must not be wiped out.
-        let _ =
-            self.0
-                .harbor_service
-                .compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
+        let _ = self.0.harbor_service.compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
         {
             let mut live = self.live();
             // SeqCst: under the lock of the count.
@@ -648,6 +601,7 @@ impl Engine {
             }
             self.0.ended.notify_all();
         }
+        self.retire_last();
         let shell = Shell(cell);
         let guard = epoch::pin();
         // SAFETY: nobody finds the shell any more, and senders that did are pinned. What is dropped is memory: the service is gone.
@@ -679,12 +633,7 @@ impl Engine {
     /// What all threads that run services show.
     pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
         let threads = self.threads();
-        threads
-            .fixed
-            .iter()
-            .chain(&threads.own)
-            .filter_map(|thread| thread.slot.clone())
-            .collect()
+        threads.fixed.iter().chain(&threads.own).filter_map(|thread| thread.slot.clone()).collect()
     }
 
     /// Reports a message that does not end.
@@ -699,11 +648,7 @@ impl Engine {
     }
 
     /// Applies `f` to the message log of a service.
-    pub(crate) fn with_message_log<R>(
-        &self,
-        handle: Handle,
-        f: impl FnOnce(&MessageLogSlot) -> R,
-    ) -> Option<R> {
+    pub(crate) fn with_message_log<R>(&self, handle: Handle, f: impl FnOnce(&MessageLogSlot) -> R) -> Option<R> {
         self.cell(handle).map(|cell| f(&cell.message_log))
     }
 
@@ -761,6 +706,8 @@ impl Engine {
             live.uncounted -= 1;
         }
         self.0.ended.notify_all();
+        drop(live);
+        self.retire_last();
     }
 
     /// Waits until no more than `rest` services are left. False when the time is up.
@@ -776,12 +723,7 @@ impl Engine {
             if left.is_zero() || !self.is_running() && self.0.scheduler.as_seeded().is_some() {
                 return false;
             }
-            live = self
-                .0
-                .ended
-                .wait_timeout(live, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            live = self.0.ended.wait_timeout(live, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -828,9 +770,7 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("harbor", &self.0.harbor)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("harbor", &self.0.harbor).finish_non_exhaustive()
     }
 }
 

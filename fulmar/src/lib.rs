@@ -25,3 +25,8 @@ pub mod prelude {
         Body, Context, Engine, Handle, Message, MessageType, Module, Payload, Service, ServiceOptions,
     };
 }
+
+/// The README's Rust is compiled and run with the doc examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

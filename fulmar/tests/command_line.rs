@@ -139,27 +139,33 @@ fn check_warns_about_keys_that_nearly_spell_another() {
 #[test]
 fn check_knows_whose_loader_is_used() {
     let files = [
-        ("node", "harbor = 0\nlualoader = 'tree/loader.lua'"),
+        ("stock", "harbor = 0\nlualoader = 'tree/loader.lua'"),
         ("own", "harbor = 0\nlualoader = 'own/loader.lua'"),
         (
             "patched",
-            "harbor = 0\nlualoader = 'nowhere.lua'\nfulmar_libraries = 'files'",
+            "harbor = 0\nlualoader = 'tree/loader.lua'\nfulmar_libraries = 'files'",
         ),
+        ("absent", "harbor = 0\nlualoader = 'nowhere.lua'"),
         ("tree/loader.lua", ""),
         ("tree/skynet.lua", ""),
         ("own/loader.lua", ""),
         MAIN,
     ];
     let place = Place::new("loader", &files);
-    for (config, status, part) in [
-        ("node", 0, "this config can run"),
-        ("own", 0, "\"own/loader.lua\" is not used"),
-        ("patched", 1, "\"nowhere.lua\" is not a file"),
+    for (config, part, named) in [
+        ("stock", "this config can run", false),
+        ("own", "loader     own/loader.lua", true),
+        ("patched", "loader     tree/loader.lua", true),
+        (
+            "absent",
+            "warning: lualoader \"nowhere.lua\" is not a file",
+            false,
+        ),
     ] {
         let said = place.fulmar(&["check", config]);
-        assert_eq!(said.status, Some(status), "{said:?}");
+        assert_eq!(said.status, Some(0), "{said:?}");
         assert!(said.out.contains(part), "{said:?}");
-        assert_eq!(said.out.contains("warning"), config == "own", "{said:?}");
+        assert_eq!(said.out.contains("loader     "), named, "{said:?}");
     }
 }
 
@@ -214,6 +220,27 @@ fn what_is_not_there_is_named() {
             said.err.contains(args[1]) && said.err.contains("help:"),
             "{args:?}: {said:?}"
         );
+    }
+}
+
+#[test]
+fn exec_refuses_a_script_that_no_service_name_leads_to() {
+    let files = [
+        ("script.txt", ""),
+        ("two words.lua", ""),
+        ("what?.lua", ""),
+        ("a;b/main.lua", ""),
+    ];
+    let place = Place::new("names", &files);
+    for (script, part) in [
+        ("script.txt", "does not end in .lua"),
+        ("two words.lua", "no space"),
+        ("what?.lua", "no '?'"),
+        ("a;b/main.lua", "no ';'"),
+    ] {
+        let said = place.fulmar(&["exec", script]);
+        assert_eq!(said.status, Some(1), "{said:?}");
+        assert!(said.err.contains(part), "{said:?}");
     }
 }
 

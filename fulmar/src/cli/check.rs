@@ -201,22 +201,20 @@ fn files(settings: &Settings, findings: &mut Findings) {
     }
 }
 
-/// The built-in loader is used unless the config asks for files; then there has to be one.
+/// A program's own loader is used; the one of a skynet tree, beside its `skynet.lua`, is what the built-in one stands for.
 fn loader(file: &str, settings: &Settings, findings: &mut Findings) {
     let path = Path::new(file);
-    let beside = |name| path.parent().unwrap_or(Path::new("")).join(name);
-    if settings.libraries_from_files {
-        findings.plan("loader", file);
-        if !path.is_file() {
-            findings.missing(format!(
-                "lualoader \"{file}\" is not a file: no Lua service could start"
-            ));
-        }
-    } else if path.is_file() && !beside("skynet.lua").is_file() {
-        // The loader of a skynet tree is the one that the built-in one stands for; this is somebody's own.
+    let in_skynet_tree = path
+        .parent()
+        .unwrap_or(Path::new(""))
+        .join("skynet.lua")
+        .is_file();
+    if !path.is_file() {
         findings.doubt(format!(
-            "lualoader \"{file}\" is not used: the built-in loader is, unless fulmar_libraries = \"files\""
+            "lualoader \"{file}\" is not a file: the built-in loader is used"
         ));
+    } else if settings.libraries_from_files || !in_skynet_tree {
+        findings.plan("loader", file);
     }
 }
 

@@ -12,7 +12,8 @@ use super::report::Failure;
 use super::signals::Signals;
 
 pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Result<ExitCode, Failure> {
-    let mut values = values_for(script)?;
+    find(script)?;
+    let mut values = own_values(script);
     node::override_values(&mut values, overrides);
     let mut settings = Settings::new(values)?;
     settings.colour = node::colour_for(&settings);
@@ -30,32 +31,40 @@ pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Res
     })
 }
 
-/// A node that is alone, uses every core, and finds services and modules beside the script.
-fn values_for(script: &Path) -> Result<BTreeMap<String, String>, Failure> {
-    let advice = "give the path of a Lua file, as in  fulmar exec hello.lua";
+/// Refuses what a Lua search path could not lead to, while the reason can still be told.
+fn find(script: &Path) -> Result<(), Failure> {
+    let refuse = |why: String| {
+        let advice = "give the path of a Lua file, as in  fulmar exec hello.lua";
+        Err(Failure::new(why).advise(advice))
+    };
+    let shown = script.display();
     match script.metadata() {
-        Ok(file) if file.is_file() => {}
-        Ok(_) => return Err(Failure::new(format!("{} is not a file", script.display())).advise(advice)),
-        Err(error) => {
-            return Err(Failure::new(format!("cannot read {}: {error}", script.display())).advise(advice));
-        }
+        Err(error) => return refuse(format!("cannot read {shown}: {error}")),
+        Ok(file) if !file.is_file() => return refuse(format!("{shown} is not a file")),
+        Ok(_) => {}
     }
+    if script.extension() != Some("lua".as_ref()) {
+        return refuse(format!("{shown} does not end in .lua"));
+    }
+    let name = script.file_stem().unwrap_or_default().to_string_lossy();
+    let Some(path) = script.to_str() else {
+        return refuse(format!("the path {shown} is not UTF-8"));
+    };
+    if name.contains(char::is_whitespace) || path.contains([';', '?']) {
+        return refuse(format!(
+            "{shown}: a service's file has no space in its name, its path no ';' and no '?'"
+        ));
+    }
+    Ok(())
+}
+
+/// A node that is alone, uses every core, and finds services and modules beside the script.
+fn own_values(script: &Path) -> BTreeMap<String, String> {
     let folder = match script.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let folder = folder
-        .to_str()
-        .filter(|folder| !folder.contains([';', '?']))
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "the folder {} cannot be searched for services",
-                folder.display()
-            ))
-            .advise(
-                "a Lua search path is UTF-8 without ';' and '?': move the script, or run it from its folder",
-            )
-        })?;
+    let folder = folder.display();
     let cores = std::thread::available_parallelism()
         .map_or(2, usize::from)
         .min(1024);
@@ -72,5 +81,5 @@ fn values_for(script: &Path) -> Result<BTreeMap<String, String>, Failure> {
         ),
         ("lua_cpath", format!("{folder}/?.so;./luaclib/?.so")),
     ];
-    Ok(pairs.map(|(key, value)| (key.to_owned(), value)).into())
+    pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
