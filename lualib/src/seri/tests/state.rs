@@ -369,6 +369,7 @@ unsafe extern "C-unwind" fn pointer(state: *mut ffi::lua_State) -> c_int {
     1
 }
 
+#[allow(clippy::disallowed_methods)] // a Lua allocator: it must give memory back when Lua says so
 unsafe extern "C" fn allocate(
     memory: *mut c_void,
     block: *mut c_void,
