@@ -11,7 +11,7 @@ use crate::layout::{
     PAGE_SHIFT, Position, SEGMENT_BYTES,
 };
 use crate::os::{self, Backing};
-use crate::page::{Limits, Link, Meta, Next, Page, Shape};
+use crate::page::{Chain, Limits, Link, Meta, Next, Page, Shape};
 use crate::poison;
 use crate::pool::{Pool, Refused};
 use crate::size_class::{CLASSES, Class, MAX_SMALL_GRANULES};
@@ -204,16 +204,15 @@ impl Core {
         poison::on_free(block, class.block_bytes());
         let link = (offset >> GRANULE_SHIFT) as u16 % PAGE_GRANULES as u16 + 1;
         match heap::current(self) {
-            Some(heap) if heap.owns(class, index) => return heap.free(class, block, link),
-            Some(heap) => heap.count_free(class),
-            // Relaxed: a counter.
-            None => drop(self.strays[class.index()].fetch_add(1, Ordering::Relaxed)),
+            Some(heap) => heap.free(class, index, block, link),
+            None => self.free_without_heap(class, index, link),
         }
-        if page
-            .word
-            .push(link, Limits::from(class), |next| self.set_link(block, next))
-            == Next::Settle
-        {
+    }
+
+    /// Gives freed blocks to a page that the caller does not own.
+    pub(crate) fn push(&self, index: usize, class: Class, chain: Chain) {
+        let link = |next| self.set_link(self.block_at(index, chain.tail - 1), next);
+        if self.page(index).word.push(chain, Limits::from(class), link) == Next::Settle {
             self.pool.settle(index);
         }
     }
@@ -296,6 +295,14 @@ impl Core {
         heap.flush();
         self.retire(heap);
         loaned
+    }
+
+    /// A thread whose locals are gone frees block by block.
+    #[cold]
+    fn free_without_heap(&self, class: Class, index: usize, link: Link) {
+        // Relaxed: a counter.
+        self.strays[class.index()].fetch_add(1, Ordering::Relaxed);
+        self.push(index, class, Chain::one(link));
     }
 
     #[cold]
