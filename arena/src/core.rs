@@ -10,7 +10,7 @@ use crate::layout::{
     BODY_OFFSET, GRANULE_BYTES, GRANULE_SHIFT, MAX_ARENAS, OVERHEAD_BYTES, PAGE_BYTES, PAGE_GRANULES,
     PAGE_SHIFT, Position, SEGMENT_BYTES,
 };
-use crate::os::{self, Backing};
+use crate::os::Backing;
 use crate::page::{Chain, Limits, Link, Meta, Next, Page, Shape};
 use crate::poison;
 use crate::pool::{Pool, Refused};
@@ -62,6 +62,7 @@ impl Core {
     /// An arena over this mapping, for the life of the process.
     pub(crate) fn create(
         backing: Backing,
+        pages: &'static [Page],
         bytes: usize,
         requested_bytes: usize,
         limit_bytes: usize,
@@ -71,10 +72,6 @@ impl Core {
             (count < MAX_ARENAS).then_some(count + 1)
         });
         let id = claimed.map_err(|_| ReserveError::TooMany)?;
-        let pages = os::page_table(bytes / PAGE_BYTES).map_err(|source| ReserveError::Refused {
-            requested_bytes,
-            source,
-        })?;
         let segments = bytes / SEGMENT_BYTES;
         // Page 0 is never loaned, so a run of whole segments cannot start at the first.
         let longest_run = if segments > 1 {

@@ -143,7 +143,16 @@ fn owners_are_charged_and_recharged() {
 
 #[test]
 fn the_process_arena_is_one() {
+    let config = crate::ArenaConfig {
+        reserve_bytes: 64 << 20,
+        limit_bytes: 32 << 20,
+    };
+    assert_eq!(Arena::configure(config), Ok(()));
     let arena = Arena::process();
+    assert_eq!(
+        (arena.stats().reserved_bytes, arena.stats().limit_bytes),
+        (64 << 20, 32 << 20)
+    );
     assert_eq!(arena, Arena::process());
     assert_ne!(arena, small_arena());
     assert_eq!(Arena::configure(Default::default()), Err(ConfigureError::InUse));
