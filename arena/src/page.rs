@@ -37,7 +37,7 @@ use crate::sync::plain::{AtomicU32, AtomicU64, Ordering};
 /// A page's entry in the side table. All zeros is an unused page.
 ///
 /// Shape: one cache line, so that frees into neighbouring pages do not disturb each other.
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Page {
     meta: AtomicU64,
     pub(crate) word: PageWord,
@@ -379,7 +379,13 @@ impl<W: Word64> PageWord<W> {
 }
 
 const _: () = {
-    assert!(std::mem::size_of::<Page>() == 64);
+    use std::mem::offset_of;
+    assert!(size_of::<Page>() == 64);
+    assert!(offset_of!(Page, meta) == 0);
+    assert!(offset_of!(Page, word) == 8);
+    assert!(offset_of!(Page, next) == 16);
+    assert!(offset_of!(Page, prev) == 20);
+    assert!(offset_of!(Page, listed) == 24);
     // `free` and `head` cannot overflow their 16 bits.
     assert!(PAGE_GRANULES < u16::MAX as usize);
 };
