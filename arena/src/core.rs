@@ -99,6 +99,12 @@ impl Core {
     pub(crate) fn of(block: Block) -> &'static Core {
         // Relaxed: the holder, or one before it, wrote the field.
         let id = block.header().arena.load(Ordering::Relaxed);
+        // Nearly always the arena that this thread used last; to guess it keeps the look-up off the path of data.
+        if let Some(core) = heap::last_core()
+            && core.id == id
+        {
+            return core;
+        }
         // Acquire: pairs with the Release in `create`.
         let core = CORES[id as usize % MAX_ARENAS].load(Ordering::Acquire);
         // SAFETY: null or a core that is never freed (2).

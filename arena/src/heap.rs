@@ -253,6 +253,12 @@ pub(crate) fn current(core: &'static Core) -> Option<&'static Heap> {
     }
 }
 
+/// The arena whose heap the calling thread used last.
+#[inline]
+pub(crate) fn last_core() -> Option<&'static Core> {
+    CURRENT.get().map(|heap| heap.core)
+}
+
 /// Gives up the pages that the calling thread owns in an arena.
 pub(crate) fn flush_current(core: &'static Core) {
     let _ = MEMBERSHIPS.try_with(|memberships| {
