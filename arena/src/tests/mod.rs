@@ -12,8 +12,6 @@ mod attachments;
 mod buffers;
 #[cfg(not(loom))]
 mod limits;
-#[cfg(fulmar_asan)]
-mod planted;
 #[cfg(not(loom))]
 mod prop_arena;
 #[cfg(not(loom))]
