@@ -91,7 +91,8 @@ function try.until_true(f, what)
 	end
 end
 
---- Runs f(...) in a fork: returns a function that waits for the end and gives pcall's results.
+--- Runs f(...) in a fork: returns a function that waits for the end, for `limit` centiseconds when given, and gives pcall's
+--- results.
 function try.later(f, ...)
 	local results, token
 	skynet.fork(function(...)
@@ -101,7 +102,8 @@ function try.later(f, ...)
 	return function(limit)
 		if not results then
 			token = {}
-			skynet.sleep(limit or LIMIT // 2, token)
+			-- a timer would be a message under way, which census counts
+			if limit then skynet.sleep(limit, token) else skynet.wait(token) end
 			token = nil
 		end
 		if not results then error("still waiting", 2) end
