@@ -9,14 +9,22 @@ fn main() {
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
 
     let list = read("conformance/PASSING");
-    let passing = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let passing = list
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     write_tests(&out, "conformance.rs", passing);
 
     for folder in ["compat", "bad_input"] {
         println!("cargo:rerun-if-changed={folder}");
         let mut scripts: Vec<String> = fs::read_dir(folder)
             .expect("the folder is part of the crate")
-            .map(|entry| entry.expect("readable folder").file_name().into_string().expect("ASCII names"))
+            .map(|entry| {
+                entry
+                    .expect("readable folder")
+                    .file_name()
+                    .into_string()
+                    .expect("ASCII names")
+            })
             .filter_map(|name| Some(name.strip_suffix(".lua")?.to_owned()))
             .filter(|name| name.starts_with("t_"))
             .collect();

@@ -7,7 +7,12 @@ use fulmar_tests::{Run, Scratch, binary, here};
 fn script(name: &str) {
     let scratch = Scratch::new();
     let mut command = Command::new(here("conformance/run"));
-    command.arg(binary()).arg(scratch.path()).arg(name).env("SUBCOMMAND", "run").env_remove("ONLY");
+    command
+        .arg(binary())
+        .arg(scratch.path())
+        .arg(name)
+        .env("SUBCOMMAND", "run")
+        .env_remove("ONLY");
     let ended = Run::start(command).end();
     assert_eq!(ended.code(), Some(0), "{name}: {}", ended.text());
 }
@@ -25,7 +30,14 @@ fn packed_values_are_skynets_byte_for_byte() {
         .env("BENCH", here("vectors"))
         .env("CASE", "v_all");
     let ended = Run::start(command).end().expect_code(0);
-    let last = ended.out.lines().rev().find(|line| line.contains(" passed, ")).unwrap_or("");
-    let passed = last.strip_suffix(" passed, 0 failed").and_then(|n| n.parse::<u32>().ok());
+    let last = ended
+        .out
+        .lines()
+        .rev()
+        .find(|line| line.contains(" passed, "))
+        .unwrap_or("");
+    let passed = last
+        .strip_suffix(" passed, 0 failed")
+        .and_then(|n| n.parse::<u32>().ok());
     assert!(passed.is_some_and(|n| n > 0), "{}", ended.text());
 }

@@ -161,6 +161,25 @@ try.main(function()
 		end)
 	end)
 
+	try.ours("a size that cuts a message short, long strings inside it or behind it", function()
+		census.steady(5, function()
+			local long = ("attached "):rep(1000)
+			local whole = #skynet.packstring(1, long, { long, 2 }, 3)
+			for _, size in ipairs { 0, 1, 2, 3, 5, 10, 20, 30, 100, 1000, #long, #long + 5, whole - 1, whole, whole + 1 } do
+				local msg = skynet.pack(1, long, { long, 2 }, 3)
+				local text = skynet.tostring(msg, size)
+				try.equal(#text, math.min(size, whole))
+				pcall(skynet.unpack, msg, size)
+				local ok, answer, sz = pcall(skynet.rawcall, echo, "lua", msg, size)
+				if size >= whole then
+					try.equal(ok, true)
+					try.values({ 1, long }, table.unpack({ skynet.unpack(answer, sz) }, 1, 2))
+				end
+			end
+			try.equal(skynet.call(echo, "lua", "alive"), "alive")
+		end)
+	end)
+
 	try.ours("answers with a pointer that is none fail at the answering side, and their requester hears of it", function()
 		local liar = try.start "liar"
 		census.steady(10, function()

@@ -11,6 +11,12 @@ function roles.echo()
 	end)
 end
 
+function roles.fails()
+	skynet.start(function()
+		skynet.dispatch("lua", function() error "asked to fail" end)
+	end)
+end
+
 function roles.twice(how)
 	skynet.start(function()
 		skynet.dispatch("lua", function()
@@ -156,6 +162,20 @@ try.main(function()
 
 	try.case("a monitor that cannot start", function()
 		try.raises("", skynet.monitor, "no_such_monitor")
+	end)
+
+	try.case("the log line of a failed handler", function()
+		local s = try.start "fails"
+		local log = try.log()
+		local result = try.later(skynet.call, s, "lua", "x")
+		try.equal(result(), false)
+		local line = log.wait "asked to fail"
+		try.matches(line, ("^%%[%s%%] lua call %%[%x to :%x : %%d+ msgsz = 2%%] error : \27%%[31m"):format(skynet.address(s), skynet.self(), s))
+		try.contains(line, "stack traceback:")
+		try.matches(line, "\27%[0m$")
+		log = try.log()
+		skynet.send(s, "lua")
+		try.matches(log.wait "asked to fail", "%[%x+ to :%x+ : 0 msgsz = 0%] error : ")
 	end)
 
 	try.case("in the main chunk nothing can wait", function()

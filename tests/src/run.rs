@@ -50,7 +50,10 @@ impl Ended {
 
     /// Everything printed, for messages.
     pub fn text(&self) -> String {
-        format!("{}\n-- standard output\n{}-- standard error\n{}", self.status, self.out, self.err)
+        format!(
+            "{}\n-- standard output\n{}-- standard error\n{}",
+            self.status, self.out, self.err
+        )
     }
 }
 
@@ -88,7 +91,12 @@ impl Run {
     /// When the process ends without them, or [`LIMIT`] passes.
     pub fn expect(&self, words: &str) -> &Self {
         let text = self.printed.wait(|text| text.finished == 2 || text.has(words));
-        assert!(text.has(words), "not printed: {words:?}\n-- standard output\n{}-- standard error\n{}", text.out, text.err);
+        assert!(
+            text.has(words),
+            "not printed: {words:?}\n-- standard output\n{}-- standard error\n{}",
+            text.out,
+            text.err
+        );
         drop(text);
         self
     }
@@ -100,7 +108,10 @@ impl Run {
 
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) -> &Self {
-        let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw).expect("a process id is positive");
+        let pid = i32::try_from(self.id())
+            .ok()
+            .and_then(Pid::from_raw)
+            .expect("a process id is positive");
         kill_process(pid, signal).expect("the process is ours and not waited for yet");
         self
     }
@@ -113,7 +124,10 @@ impl Run {
         let text = self.printed.wait(|text| text.finished == 2);
         let (out, err, finished) = (text.out.clone(), text.err.clone(), text.finished);
         drop(text);
-        assert_eq!(finished, 2, "still running\n-- standard output\n{out}-- standard error\n{err}");
+        assert_eq!(
+            finished, 2,
+            "still running\n-- standard output\n{out}-- standard error\n{err}"
+        );
         let status = self.child.wait().expect("our own child");
         Ended { status, out, err }
     }
@@ -168,7 +182,11 @@ impl Printed {
     }
 }
 
-fn collect(mut stream: impl Read + Send + 'static, printed: Arc<Printed>, field: fn(&mut Text) -> &mut String) {
+fn collect(
+    mut stream: impl Read + Send + 'static,
+    printed: Arc<Printed>,
+    field: fn(&mut Text) -> &mut String,
+) {
     thread::spawn(move || {
         let mut bytes = [0; 8192];
         loop {
