@@ -140,7 +140,7 @@ fn check_warns_about_keys_that_nearly_spell_another() {
 fn check_knows_whose_loader_is_used() {
     let files = [
         ("stock", "harbor = 0\nlualoader = 'tree/loader.lua'"),
-        ("own", "harbor = 0\nlualoader = 'own/loader.lua'"),
+        ("own", "harbor = 0\nlualoader = 'mine/loader.lua'"),
         (
             "patched",
             "harbor = 0\nlualoader = 'tree/loader.lua'\nfulmar_libraries = 'files'",
@@ -148,13 +148,13 @@ fn check_knows_whose_loader_is_used() {
         ("absent", "harbor = 0\nlualoader = 'nowhere.lua'"),
         ("tree/loader.lua", ""),
         ("tree/skynet.lua", ""),
-        ("own/loader.lua", ""),
+        ("mine/loader.lua", ""),
         MAIN,
     ];
     let place = Place::new("loader", &files);
     for (config, part, named) in [
         ("stock", "this config can run", false),
-        ("own", "loader     own/loader.lua", true),
+        ("own", "loader     mine/loader.lua", true),
         ("patched", "loader     tree/loader.lua", true),
         (
             "absent",
