@@ -205,6 +205,31 @@ fn faults_are_told_in_skynets_words() {
 }
 
 #[test]
+fn a_node_that_cannot_boot_says_why() {
+    for (config, lines) in [
+        (
+            "harbor = 0\nlogger = 'no/folder/log'",
+            ["Can't launch logger service", "no/folder/log"],
+        ),
+        (
+            "harbor = 0\nlogservice = 'nothing'",
+            ["Can't launch nothing service", "no module `nothing`"],
+        ),
+        (
+            "harbor = 0\nbootstrap = 'nothing at all'",
+            ["Bootstrap error : nothing at all", "no module `nothing`"],
+        ),
+    ] {
+        let place = Place::new("boot-fails", &[("node", config)]);
+        let said = place.fulmar(&["run", "node"]);
+        assert_eq!(said.status, Some(1), "{config}: {said:?}");
+        for part in lines.into_iter().chain(["fulmar check node"]) {
+            assert!(said.err.contains(part), "{part:?} in {said:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let place = Place::new("absent", &[]);
     for args in [

@@ -1,5 +1,6 @@
 //! What a person reads: failures with their place and what to do next. Colours on a terminal, none elsewhere.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -10,6 +11,7 @@ use fulmar_lualib::config::{ConfigError, Position, SettingsError};
 pub(crate) struct Failure {
     what: String,
     at: Option<Position>,
+    causes: Vec<String>,
     advice: Option<String>,
 }
 
@@ -18,8 +20,20 @@ impl Failure {
         Self {
             what: what.to_string(),
             at: None,
+            causes: Vec::new(),
             advice: None,
         }
+    }
+
+    /// An error with the reasons behind it.
+    pub(crate) fn of(error: &dyn Error) -> Self {
+        let mut failure = Self::new(error);
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            failure.causes.push(error.to_string());
+            cause = error.source();
+        }
+        failure
     }
 
     /// Adds what to do about it.
@@ -44,6 +58,9 @@ impl Failure {
         {
             writeln!(out, "{:>6} | {text}", line)?;
         }
+        for cause in &self.causes {
+            writeln!(out, "  {} {cause}", paint.cyan("because:"))?;
+        }
         match &self.advice {
             Some(advice) => writeln!(out, "  {} {advice}", paint.cyan("help:")),
             None => Ok(()),
@@ -56,6 +73,7 @@ impl From<ConfigError> for Failure {
         Self {
             what: error.to_string(),
             at: error.position().cloned(),
+            causes: Vec::new(),
             advice: Some(error.advice()),
         }
     }
@@ -132,11 +150,12 @@ mod tests {
         let failure = Failure {
             what: "c:3: no".into(),
             at: Some(at),
+            causes: vec!["the engine said so".into()],
             advice: Some("mend it".into()),
         };
         assert_eq!(
             printed(&failure, false),
-            "error: c:3: no\n     3 | thread = = 1\n  help: mend it\n"
+            "error: c:3: no\n     3 | thread = = 1\n  because: the engine said so\n  help: mend it\n"
         );
     }
 
