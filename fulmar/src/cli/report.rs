@@ -10,7 +10,8 @@ use fulmar_lualib::config::{ConfigError, Position, SettingsError};
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
-    at: Option<Position>,
+    /// The line of a file that it is about, numbered.
+    line: Option<String>,
     causes: Vec<String>,
     advice: Option<String>,
 }
@@ -19,7 +20,7 @@ impl Failure {
     pub(crate) fn new(what: impl fmt::Display) -> Self {
         Self {
             what: what.to_string(),
-            at: None,
+            line: None,
             causes: Vec::new(),
             advice: None,
         }
@@ -50,13 +51,8 @@ impl Failure {
 
     fn write(&self, out: &mut impl Write, paint: Paint) -> io::Result<()> {
         writeln!(out, "{} {}", paint.red("error:"), self.what)?;
-        if let Some(Position {
-            line: Some(line),
-            text: Some(text),
-            ..
-        }) = &self.at
-        {
-            writeln!(out, "{:>6} | {text}", line)?;
+        if let Some(line) = &self.line {
+            writeln!(out, "{line}")?;
         }
         for cause in &self.causes {
             writeln!(out, "  {} {cause}", paint.cyan("because:"))?;
@@ -72,7 +68,7 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self {
             what: error.to_string(),
-            at: error.position().cloned(),
+            line: error.position().and_then(numbered),
             causes: Vec::new(),
             advice: Some(error.advice()),
         }
@@ -83,6 +79,11 @@ impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         Self::new(&error).advise(error.advice())
     }
+}
+
+fn numbered(at: &Position) -> Option<String> {
+    let (line, text) = (at.line?, at.text.as_ref()?);
+    Some(format!("{line:>6} | {text}"))
 }
 
 /// Wraps words in terminal colours, or leaves them as they are.
@@ -149,7 +150,7 @@ mod tests {
         };
         let failure = Failure {
             what: "c:3: no".into(),
-            at: Some(at),
+            line: numbered(&at),
             causes: vec!["the engine said so".into()],
             advice: Some("mend it".into()),
         };
