@@ -23,48 +23,11 @@ local skynet = {
 	cache = require "skynet.codecache",
 	_proto = core.protocols,
 
-	-- requests and answers
-	send = core.post,
-	rawsend = core.rawpost,
-	call = core.call,
-	rawcall = core.rawcall,
-	tracecall = core.tracecall,
-	ret = core.ret,
-	retpack = core.retpack,
-	response = core.response,
-	context = core.context,
-	ignoreret = core.ignoreret,
-	genid = core.genid,
-
-	-- messages as bytes
-	pack = core.pack,
-	packstring = core.packstring,
-	unpack = core.unpack,
-	tostring = core.tostring,
-	trash = core.trash,
-
-	-- coroutines and time
-	fork = core.fork,
-	sleep = core.sleep,
-	wait = core.wait,
-	wakeup = core.wakeup,
-	yield = core.yield,
-	timeout = core.timeout,
-	trace_timeout = core.trace_timeout,
-	now = core.now,
-	hpc = core.hpc,
 	pcall = pcall,
-
-	-- this service
-	self = core.self,
-	error = core.error,
-	trace = core.start_trace,
-	tracetag = core.tracetag,
-	tracelog = core.trace,
-	term = core.term,
 	init = skynet_require.init,
-	dispatch_message = core.dispatch_message,
 }
+
+core.install(skynet)	-- call, send, ret, sleep, fork, pack, now, ...
 
 local protocols = core.protocols
 
@@ -88,7 +51,7 @@ function skynet.dispatch(typename, func)
 	return previous
 end
 
-skynet.register_protocol { name = "lua", id = skynet.PTYPE_LUA, pack = core.pack, unpack = core.unpack }
+skynet.register_protocol { name = "lua", id = skynet.PTYPE_LUA, pack = skynet.pack, unpack = skynet.unpack }
 skynet.register_protocol { name = "response", id = skynet.PTYPE_RESPONSE }
 skynet.register_protocol { name = "error", id = skynet.PTYPE_ERROR, unpack = function(...) return ... end }
 
@@ -96,26 +59,6 @@ function skynet.traceproto(prototype, flag)
 	local class = assert(protocols[prototype])
 	class.trace = flag	-- true: trace every request; false: none; nil: as the caller wishes
 end
-
-local function unknown_session(session, source)
-	error(("Unknown session : %d from %x"):format(session, source))
-end
-
-local function unknown_request(session, source, msg, sz, prototype)
-	core.error(("Unknown request (%s): %s"):format(prototype, core.tostring(msg, sz)))
-	unknown_session(session, source)
-end
-
-local function unknown_response(session, source, msg, sz)
-	core.error(("Response message : %s"):format(core.tostring(msg, sz)))
-	unknown_session(session, source)
-end
-
--- Installs a hook; returns the one it replaces.
-skynet.dispatch_unknown_request = core.dispatch_unknown_request
-skynet.dispatch_unknown_response = core.dispatch_unknown_response
-core.dispatch_unknown_request(unknown_request)
-core.dispatch_unknown_response(unknown_response)
 
 function skynet.redirect(dest, source, typename, ...)
 	return core.redirect(dest, source, protocols[typename].id, ...)
@@ -125,53 +68,6 @@ end
 function skynet.request(...)
 	skynet.request = require "skynet.request"
 	return skynet.request(...)
-end
-
--- Addresses, environment, counters ------------------------------------------------------------------------------------
-
-function skynet.localname(name)
-	return core.addresscommand("QUERY", name)
-end
-
-function skynet.address(addr)
-	if type(addr) == "number" then
-		return (":%08x"):format(addr)
-	end
-	return tostring(addr)
-end
-
-skynet.harbor = core.harbor
-
-function skynet.getenv(key)
-	return (core.command("GETENV", key))
-end
-
-function skynet.setenv(key, value)
-	assert(core.command("GETENV", key) == nil, "Can't setenv exist key : " .. key)
-	core.command("SETENV", key .. " " .. tostring(value))
-end
-
-local starttime
-
-function skynet.starttime()
-	starttime = starttime or core.intcommand "STARTTIME"
-	return starttime
-end
-
-function skynet.time()
-	return core.now() / 100 + skynet.starttime()
-end
-
-function skynet.stat(what)
-	return core.intcommand("STAT", what)
-end
-
-function skynet.mqlen()
-	return core.intcommand("STAT", "mqlen")
-end
-
-function skynet.endless()
-	return core.intcommand("STAT", "endless") == 1
 end
 
 -- Tasks ---------------------------------------------------------------------------------------------------------------
@@ -227,7 +123,7 @@ end
 
 function skynet.exit()
 	core.clear_forks()
-	skynet.send(".launcher", "lua", "REMOVE", core.self(), false)
+	skynet.send(".launcher", "lua", "REMOVE", skynet.self(), false)
 	core.leave()
 end
 
@@ -248,7 +144,7 @@ function skynet.init_service(start)
 	if ok then
 		skynet.send(".launcher", "lua", "LAUNCHOK")
 	else
-		core.error("init service failed: " .. tostring(err))
+		skynet.error("init service failed: " .. tostring(err))
 		skynet.send(".launcher", "lua", "ERROR")
 		skynet.exit()
 	end

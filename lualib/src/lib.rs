@@ -10,6 +10,7 @@ mod code_cache;
 pub mod config;
 mod core;
 mod embedded;
+mod facts;
 mod library;
 mod memory;
 mod memory_module;

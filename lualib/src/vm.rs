@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::profile::Profiles;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
 pub(crate) struct Vm {
@@ -227,6 +227,10 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             ffi::lua_copy(vault, -1, slot as c_int);
             ffi::lua_pop(vault, 1);
         }
+        ffi::lua_pushcclosure(vault, tasks::unknown_request, 0);
+        ffi::lua_replace(vault, Slot::UnknownRequest as c_int);
+        ffi::lua_pushcclosure(vault, tasks::unknown_response, 0);
+        ffi::lua_replace(vault, Slot::UnknownResponse as c_int);
         (*vm).vault = vault;
         0
     }

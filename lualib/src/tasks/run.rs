@@ -316,6 +316,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
     unsafe {
         let task = (*vm).tasks.task(id);
         ffi::lua_settop(task.thread, 0);
+        let thread = task.thread;
         let (request, message_type, session) = (task.request.take(), task.message_type, task.session);
         task.state = State::Idle;
         task.session = 0;
@@ -324,6 +325,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
             super::trace::event(&*vm, id, "end");
             (*vm).tasks.task(id).tag = Tag::None;
         }
+        (*vm).profiles.forget(thread);
         if session != 0 {
             // A plain coroutine inside the task went to sleep and was left behind.
             (*vm).tasks.waits.insert(session, Wait::Cancelled);
@@ -417,6 +419,7 @@ unsafe fn remove(vm: *mut Vm, id: TaskId) {
         task.request = None;
         task.tag = Tag::None;
         release_anchor(vm, place);
+        (*vm).profiles.forget(thread);
         (*vm).tasks.by_thread.remove(&(thread as usize));
         (*vm).tasks.vacant.push(id);
     }
