@@ -4,7 +4,7 @@
 use fulmar_tests::run_script;
 
 fn script(name: &str) {
-    run_script("bad_input", name, |_| ());
+    run_script("bad_input", name, |_, _| ());
 }
 
 include!(concat!(env!("OUT_DIR"), "/bad_input.rs"));

@@ -4,7 +4,7 @@
 use fulmar_tests::run_script;
 
 fn script(name: &str) {
-    run_script("compat", name, |_| ());
+    run_script("compat", name, |_, _| ());
 }
 
 include!(concat!(env!("OUT_DIR"), "/compat.rs"));

@@ -6,7 +6,7 @@ use std::process::Command;
 use fulmar_tests::{Scratch, here, run_script};
 
 /// Puts `probe.so` where the config's `lua_cpath` looks.
-fn compile(scratch: &Scratch) {
+fn compile(scratch: &Scratch, _: &mut Command) {
     let folder = scratch.path().join("luaclib");
     fs::create_dir_all(&folder).expect("the test's folder is writable");
     let mut cc = Command::new("cc");

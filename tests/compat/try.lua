@@ -5,9 +5,11 @@ require "skynet.manager"
 
 local try = {}
 local passed, failed = 0, {}
-local LIMIT = 2000	-- centiseconds, for one case
+local LIMIT = 2000	-- centiseconds, for one case; see try.limit
 
 try.on_fulmar = skynet.getenv "engine" == "fulmar"
+
+function try.limit(cs) LIMIT = cs end
 
 local function show(v)
 	if type(v) == "string" then return ("%q"):format(v) end

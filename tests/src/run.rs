@@ -91,13 +91,12 @@ impl Run {
     /// When the process ends without them, or [`LIMIT`] passes.
     pub fn expect(&self, words: &str) -> &Self {
         let text = self.printed.wait(|text| text.finished == 2 || text.has(words));
-        assert!(
-            text.has(words),
-            "not printed: {words:?}\n-- standard output\n{}-- standard error\n{}",
-            text.out,
-            text.err
-        );
+        let (out, err, found) = (text.out.clone(), text.err.clone(), text.has(words));
         drop(text);
+        assert!(
+            found,
+            "not printed: {words:?}\n-- standard output\n{out}-- standard error\n{err}"
+        );
         self
     }
 

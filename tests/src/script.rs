@@ -1,6 +1,7 @@
 //! Runs a Lua program of this crate on a node of its own, by `compat/config`.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::{Ended, Run, Scratch};
 
@@ -9,14 +10,13 @@ pub fn here(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// Runs `FOLDER/NAME.lua`, which reports its cases with `try.lua`. `prepare` gets the folder that the node works in, which
-/// is also the engine's own tree of its config.
+/// Runs `FOLDER/NAME.lua`, which reports its cases with `try.lua`. `prepare` gets the command and the folder that the node
+/// works in, which is also the engine's own tree of its config.
 ///
 /// # Panics
 /// When a case fails, none ran, or the process does not end well; shows what was printed.
-pub fn run_script(folder: &str, name: &str, prepare: impl FnOnce(&Scratch)) -> Ended {
+pub fn run_script(folder: &str, name: &str, prepare: impl FnOnce(&Scratch, &mut Command)) -> Ended {
     let scratch = Scratch::new();
-    prepare(&scratch);
     let config = here("compat/config");
     let mut command = Run::command(&["run", config.to_str().expect("the crate's path is text")]);
     command
@@ -26,6 +26,7 @@ pub fn run_script(folder: &str, name: &str, prepare: impl FnOnce(&Scratch)) -> E
         .env("LIBRARY", here("compat"))
         .env("CASE", name)
         .env("ENGINE", "fulmar");
+    prepare(&scratch, &mut command);
     let ended = Run::start(command).end();
     let last = ended
         .out
