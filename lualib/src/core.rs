@@ -254,7 +254,8 @@ native! {
 /// # Safety
 /// `read` may raise: it owns nothing then.
 unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
-    // SAFETY: the block stays this service's while `read` runs: only natives of this thread could take it.
+    // SAFETY: the block stays this service's while `read` runs: only natives of this thread could take it, and they find
+    // it in `reading`. Nothing is owned here when `read` raises.
     unsafe {
         match ffi::lua_type(state, 1) {
             ffi::LUA_TNIL | ffi::LUA_TNONE => read(&[]),
@@ -270,12 +271,12 @@ unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome)
                     };
                 }
                 let vm = Vm::of(state);
-                let owner = (*vm).context.handle().bits();
-                let read = |bytes: &[u8]| read(&bytes[..usize::try_from(len).unwrap_or(0).min(bytes.len())]);
-                match (*vm).arena.script_view(data, owner, read) {
-                    Ok(outcome) => outcome,
-                    Err(error) => Err(error.to_string().into()),
-                }
+                let held = (*vm).script_len(data).map_err(|error| error.to_string())?;
+                let len = usize::try_from(len).unwrap_or(0).min(held);
+                (*vm).reading.begin(data);
+                let outcome = read(std::slice::from_raw_parts(data, len));
+                (*vm).reading.end();
+                outcome
             }
             _ => Err(format!("invalid param {}", stack::type_name(state, 1)).into()),
         }

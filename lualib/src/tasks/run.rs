@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use fulmar_engine::{Body, Message, MessageType};
+use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
 use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
@@ -183,7 +183,10 @@ unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> R
         {
             let message: *const Message = message;
             let strings = &raw const *(*vm).strings;
-            let attachments = (*message).block().map(|block| block.attachments());
+            let attachments = match (*message).payload() {
+                Payload::Shared(buf) => Some(buf.attachments()),
+                _ => (*message).block().map(|block| block.attachments()),
+            };
             seri::unpack(state, (*message).bytes(), attachments, &*strings)
                 .map_err(|error| error.to_string())?;
             (*vm).tasks.delivery = None;

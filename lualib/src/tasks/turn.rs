@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use fulmar_arena::BufMut;
+use fulmar_arena::{BlockState, BufMut, ClaimError};
 use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
@@ -398,11 +398,7 @@ fn flat_block(vm: &mut Vm, message: Message) -> Result<Option<BufMut>, stack::Fa
             seri::flatten(vm.arena, block, owner).map_err(|error| error.to_string())?,
         )),
         Body::Shared(buf) => {
-            let mut block = vm
-                .arena
-                .loan(buf.len(), owner)
-                .map_err(|error| error.to_string())?;
-            block.copy_from_slice(&buf);
+            let block = seri::flat_copy(vm.arena, &buf, buf.attachments(), owner).map_err(|error| error.to_string())?;
             Ok(Some(block))
         }
         _ => Ok(None),
@@ -421,13 +417,39 @@ impl Vm {
     /// Takes a block back from Lua code.
     ///
     /// # Errors
-    /// When the address is not that of a block which this service owns.
-    pub(crate) fn reclaim(&mut self, data: *const u8) -> Result<BufMut, fulmar_arena::ClaimError> {
+    /// When the address is not that of a block which this service owns, or a native further up reads the block.
+    pub(crate) fn reclaim(&mut self, data: *const u8) -> Result<BufMut, NotOurs> {
+        if self.reading.contains(data) {
+            return Err(NotOurs::InUse);
+        }
         let block = self.arena.claim(data, self.context.handle().bits())?;
         self.script_blocks -= 1;
         self.tasks.taken(data);
         Ok(block)
     }
+
+    /// The length of a block that Lua code of this service owns.
+    ///
+    /// # Errors
+    /// When the address is not that of such a block.
+    pub(crate) fn script_len(&self, data: *const u8) -> Result<usize, NotOurs> {
+        let owner = self.context.handle().bits();
+        let block = self.arena.inspect(data).ok_or(ClaimError::NotABlock)?;
+        match block.state {
+            BlockState::Script if block.owner == owner => Ok(block.len),
+            BlockState::Script => Err(ClaimError::NotOwner { expected: owner, found: block.owner }.into()),
+            state => Err(ClaimError::NotScript { state }.into()),
+        }
+    }
+}
+
+/// Why an address from Lua code cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotOurs {
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("this message is being unpacked")]
+    InUse,
 }
 
 /// Frees the block lent to Lua code during this turn, unless Lua code has given it away.
