@@ -242,6 +242,7 @@ impl Engine {
                 if asked >= workers {
                     return Err(LaunchError::NoWorker { asked, workers });
                 }
+                self.0.scheduler.pin(asked);
                 Lane::Worker(asked)
             }
             _ => Lane::Any,

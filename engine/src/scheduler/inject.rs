@@ -11,7 +11,7 @@ use std::cell::Cell;
 use std::ptr;
 
 use super::worker::Worker;
-use super::{Mode, Scheduler};
+use super::queues::{Mode, Scheduler};
 use crate::service::{Lane, Task};
 
 thread_local! {

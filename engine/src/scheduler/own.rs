@@ -31,7 +31,6 @@ impl OwnThread {
 
     /// Is the thread of `cell`, until the service is closed.
     pub(crate) fn run(&self, engine: &Engine, cell: &ServiceCell) {
-        self.parker.adopt();
         inject::mark_service_thread();
         let meter = Meter::new(engine.clock().clone(), engine.profile());
         loop {

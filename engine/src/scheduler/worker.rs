@@ -8,7 +8,7 @@ use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
 use fulmar_arena::sync::{hint, thread};
 
 use super::stats::Meter;
-use super::{Scheduler, WorkerShared};
+use super::queues::{Scheduler, TRIM_EVERY, WorkerShared};
 use crate::engine::Engine;
 use crate::service::{Lane, ServiceCell, Task, TurnEnd};
 
@@ -90,7 +90,6 @@ impl<'a> Worker<'a> {
 
     /// Runs services until the scheduler stops.
     pub(super) fn run(&self) {
-        self.shared.parker.adopt();
         // Relaxed: a stopped scheduler also wakes whoever parks.
         while !self.scheduler.stopped.load(Ordering::Relaxed) {
             let Some(task) = self.next().or_else(|| self.rest()) else { return };
@@ -154,7 +153,7 @@ impl<'a> Worker<'a> {
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.
     fn rest(&self) -> Option<Task> {
         let idle = &self.scheduler.idle;
-        let mut searching = idle.begin_search();
+        let mut searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // Relaxed: see `WorkerShared`
         loop {
             if searching && let Some(task) = self.search() {
                 if idle.found() && self.scheduler.sees_work() {
@@ -185,7 +184,7 @@ impl<'a> Worker<'a> {
     /// Parks. The last one to do so gives unused memory back first, or a little later when that was done a moment ago.
     fn sleep(&self) {
         if self.scheduler.idle.all_asleep() && !self.engine.trim_when_idle() {
-            if self.shared.parker.park_timeout(super::TRIM_EVERY) {
+            if self.shared.parker.park_timeout(TRIM_EVERY) {
                 return;
             }
             self.engine.trim_when_idle();
@@ -203,11 +202,9 @@ impl<'a> Worker<'a> {
                 return None;
             }
             if round < SPIN_ROUNDS {
-                for _ in 0..32 {
-                    hint::spin_loop();
-                }
+                (0..SPINS_PER_ROUND).for_each(|_| hint::spin_loop());
             } else {
-                thread::yield_now();
+                thread::yield_now(); // somebody with work may be waiting for this processor
             }
         }
         None
@@ -230,5 +227,7 @@ const MESSAGES_PER_TURN: u64 = 64;
 const RUN_NEXT_IN_A_ROW: u32 = 3;
 /// Turns after which the injector comes first, so that a full deque does not starve it. A prime keeps it out of step.
 const INJECTOR_EVERY: u32 = 61;
-const SPIN_ROUNDS: u32 = 40;
-const SEARCH_ROUNDS: u32 = 44;
+/// Some ten microseconds: about what a wake-up through the system costs.
+const SPIN_ROUNDS: u32 = 64;
+const SPINS_PER_ROUND: u32 = 4;
+const SEARCH_ROUNDS: u32 = SPIN_ROUNDS + 4;

@@ -1,5 +1,12 @@
 //! Tests that need the engine's private parts.
 
+#[cfg(loom)]
+mod loom_idle;
+#[cfg(loom)]
+mod loom_mailbox;
+#[cfg(loom)]
+mod loom_table;
+
 #[cfg(not(loom))]
 mod command;
 #[cfg(not(loom))]

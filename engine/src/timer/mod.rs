@@ -7,9 +7,12 @@
 //! | `driver` | the thread between the two, the clock and the mailboxes |
 
 mod alarm;
+#[cfg(not(loom))]
 mod driver;
+#[cfg(not(loom))]
 mod wheel;
 
+#[cfg(not(loom))]
 pub(crate) use driver::Timer;
 
 #[cfg(all(test, loom))]
