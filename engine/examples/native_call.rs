@@ -12,7 +12,9 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use fulmar_engine::{Context, Engine, Handle, Message, MessageType, Placement, Service, ServiceOptions, StartError};
+use fulmar_engine::{
+    Context, Engine, Handle, Message, MessageType, Placement, Service, ServiceOptions, StartError,
+};
 
 const REQUEST: MessageType = MessageType(20);
 
@@ -21,7 +23,8 @@ struct Echo;
 impl Service for Echo {
     fn receive(&mut self, cx: &Context, message: Message) {
         let (source, session) = (message.source(), message.session());
-        cx.send(source, MessageType::RESPONSE, session, message.into_body()).expect("the caller waits for this");
+        cx.send(source, MessageType::RESPONSE, session, message.into_body())
+            .expect("the caller waits for this");
     }
 }
 
@@ -46,25 +49,44 @@ impl Service for Caller {
             self.done += 1;
         }
         if self.done == self.calls {
-            self.report.send(self.began.elapsed()).expect("main waits for this");
+            self.report
+                .send(self.began.elapsed())
+                .expect("main waits for this");
             return;
         }
         let body = cx.bytes(b"ping").expect("the arena has room for four bytes");
-        cx.send(self.echo, REQUEST, cx.new_session(), body).expect("echo lives");
+        cx.send(self.echo, REQUEST, cx.new_session(), body)
+            .expect("echo lives");
     }
 }
 
 /// Runs one pair per element of `pairs`, each on the workers given, and returns the time that the slowest took.
 fn run(threads: usize, pairs: &[(Placement, Placement)], calls: u64) -> Duration {
-    let engine = Engine::builder().threads(threads).build().expect("a sane number of threads");
+    let engine = Engine::builder()
+        .threads(threads)
+        .build()
+        .expect("a sane number of threads");
     let (report, reports) = mpsc::channel();
     for (caller, echo) in pairs {
-        let echo = engine.spawn(Echo, ServiceOptions::default().placement(*echo)).expect("echo starts");
-        let service = Caller { echo, calls, done: 0, began: Instant::now(), report: report.clone() };
-        engine.spawn(service, ServiceOptions::default().placement(*caller)).expect("the caller starts");
+        let echo = engine
+            .spawn(Echo, ServiceOptions::default().placement(*echo))
+            .expect("echo starts");
+        let service = Caller {
+            echo,
+            calls,
+            done: 0,
+            began: Instant::now(),
+            report: report.clone(),
+        };
+        engine
+            .spawn(service, ServiceOptions::default().placement(*caller))
+            .expect("the caller starts");
     }
     engine.start();
-    let slowest = pairs.iter().map(|_| reports.recv().expect("every pair reports")).max();
+    let slowest = pairs
+        .iter()
+        .map(|_| reports.recv().expect("every pair reports"))
+        .max();
     engine.abort();
     engine.wait();
     slowest.unwrap_or_default()
@@ -92,12 +114,24 @@ fn bare_threads(calls: u64) -> Duration {
 }
 
 fn main() {
-    let calls = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1_000_000u64);
+    let calls = std::env::args()
+        .nth(1)
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(1_000_000u64);
     let (zero, one) = (Placement::Worker(0), Placement::Worker(1));
     let per_call = |took: Duration| took.as_nanos() as f64 / calls as f64;
-    println!("one worker   {:8.1} ns per call", per_call(run(1, &[(Placement::Any, Placement::Any)], calls)));
-    println!("two workers  {:8.1} ns per call", per_call(run(2, &[(zero, one)], calls / 4)) * 4.0);
-    println!("two threads  {:8.1} ns per call", per_call(bare_threads(calls / 4)) * 4.0);
+    println!(
+        "one worker   {:8.1} ns per call",
+        per_call(run(1, &[(Placement::Any, Placement::Any)], calls))
+    );
+    println!(
+        "two workers  {:8.1} ns per call",
+        per_call(run(2, &[(zero, one)], calls / 4)) * 4.0
+    );
+    println!(
+        "two threads  {:8.1} ns per call",
+        per_call(bare_threads(calls / 4)) * 4.0
+    );
     let single = run(2, &[(zero, zero)], calls).as_secs_f64();
     let double = run(2, &[(zero, zero), (one, one)], calls).as_secs_f64();
     println!("two pairs    {:8.2} times the rate of one", 2.0 * single / double);

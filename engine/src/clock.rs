@@ -47,7 +47,11 @@ impl Clock {
 
     /// A clock that stands at zero, at the beginning of the Unix second `start_time`, and moves only when told to.
     pub fn manual(start_time: u64) -> Clock {
-        Clock { source: Source::Manual(Arc::default()), start_time, offset_ns: 0 }
+        Clock {
+            source: Source::Manual(Arc::default()),
+            start_time,
+            offset_ns: 0,
+        }
     }
 
     /// Nanoseconds of engine time. Never decreases, on any thread.
@@ -105,10 +109,14 @@ mod tests {
 
     #[test]
     fn the_system_clock_begins_inside_the_current_second() {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        let before = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("the clock is past 1970");
         let clock = Clock::system();
         let now_ns = clock.now_ns();
-        let after = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+        let after = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("the clock is past 1970");
         assert!((before.as_secs()..=after.as_secs()).contains(&clock.start_time()));
         assert!(clock.offset_ns < 1_000_000_000, "now starts at 0..99 cs");
         assert!(now_ns >= clock.offset_ns);
@@ -118,7 +126,10 @@ mod tests {
     fn units_are_cuts_of_one_counter() {
         let clock = Clock::manual(0);
         clock.advance_to_ns(9_999_999);
-        assert_eq!((clock.now_ns(), clock.now_ms(), clock.now_cs()), (9_999_999, 9, 0));
+        assert_eq!(
+            (clock.now_ns(), clock.now_ms(), clock.now_cs()),
+            (9_999_999, 9, 0)
+        );
         clock.advance_to_ns(10_000_000);
         assert_eq!((clock.now_ms(), clock.now_cs()), (10, 1));
     }

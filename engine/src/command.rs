@@ -67,7 +67,10 @@ fn reg(cx: &Context, param: &str) -> Option<String> {
         cx.log(&format!("error: Can't register global name {param} in C"));
         return None;
     };
-    cx.engine().names().register(name, cx.handle()).then(|| name.to_owned())
+    cx.engine()
+        .names()
+        .register(name, cx.handle())
+        .then(|| name.to_owned())
 }
 
 fn set_name(cx: &Context, param: &str) -> Option<String> {
@@ -78,7 +81,10 @@ fn set_name(cx: &Context, param: &str) -> Option<String> {
         cx.log(&format!("error: Can't set global name {name} in C"));
         return None;
     };
-    cx.engine().names().register(name, handle).then(|| name.to_owned())
+    cx.engine()
+        .names()
+        .register(name, handle)
+        .then(|| name.to_owned())
 }
 
 fn launch(cx: &Context, param: &str) -> Option<String> {
@@ -93,7 +99,9 @@ fn setenv(cx: &Context, param: &str) {
     if let Some((key, value)) = param.split_once(' ')
         && !cx.engine().env().set(key, value)
     {
-        cx.log(&format!("error: Can't change environment {key}, it is set already"));
+        cx.log(&format!(
+            "error: Can't change environment {key}, it is set already"
+        ));
     }
 }
 
@@ -165,7 +173,11 @@ fn number(text: &str, any_base: bool) -> i32 {
     let magnitude = digits
         .chars()
         .map_while(|digit| digit.to_digit(radix))
-        .fold(0i64, |value, digit| value.saturating_mul(i64::from(radix)).saturating_add(i64::from(digit)));
+        .fold(0i64, |value, digit| {
+            value
+                .saturating_mul(i64::from(radix))
+                .saturating_add(i64::from(digit))
+        });
     let value = if negative { -magnitude } else { magnitude };
     value.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
 }
@@ -181,13 +193,31 @@ mod tests {
 
     #[test]
     fn numbers_read_as_in_c() {
-        let cases = [("12", 12), (" -4x", -4), ("+7 8", 7), ("", 0), ("abc", 0), ("0x10", 0), ("010", 10), ("--1", 0)];
+        let cases = [
+            ("12", 12),
+            (" -4x", -4),
+            ("+7 8", 7),
+            ("", 0),
+            ("abc", 0),
+            ("0x10", 0),
+            ("010", 10),
+            ("--1", 0),
+        ];
         for (text, value) in cases {
             assert_eq!(integer(text), value, "{text:?}");
         }
         assert_eq!(integer("99999999999999999999999"), i32::MAX);
         assert_eq!(integer("-99999999999999999999999"), i32::MIN);
-        let cases = [("0x10", 16), ("-0X1f", -31), ("010", 8), ("0", 0), ("9", 9), (" 2", 2), ("0x", 0), ("é", 0)];
+        let cases = [
+            ("0x10", 16),
+            ("-0X1f", -31),
+            ("010", 8),
+            ("0", 0),
+            ("9", 9),
+            (" 2", 2),
+            ("0x", 0),
+            ("é", 0),
+        ];
         for (text, value) in cases {
             assert_eq!(integer_of_any_base(text), value, "{text:?}");
         }

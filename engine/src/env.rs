@@ -27,12 +27,18 @@ pub struct Env {
 impl Env {
     /// The environment that holds `values`.
     pub fn new(values: BTreeMap<String, String>) -> Env {
-        Env { values: RwLock::new(values) }
+        Env {
+            values: RwLock::new(values),
+        }
     }
 
     /// The value of `key`, if it was ever set.
     pub fn get(&self, key: &str) -> Option<String> {
-        self.values.read().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.values
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
     }
 
     /// Gives `key` its value; says false, and changes nothing, when it has one.

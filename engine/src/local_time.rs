@@ -18,7 +18,9 @@ impl LocalTime {
     /// The local time at `unix_seconds`, in the zone that the environment names. A second that no calendar can express
     /// reads as all zeros.
     pub(crate) fn at(unix_seconds: u64) -> LocalTime {
-        let Ok(seconds) = libc::time_t::try_from(unix_seconds) else { return LocalTime::default() };
+        let Ok(seconds) = libc::time_t::try_from(unix_seconds) else {
+            return LocalTime::default();
+        };
         let mut parts = std::mem::MaybeUninit::<libc::tm>::uninit();
         // SAFETY: both pointers are valid for the call, and `localtime_r` keeps neither.
         let filled = unsafe { libc::localtime_r(&seconds, parts.as_mut_ptr()) };
@@ -40,29 +42,57 @@ impl LocalTime {
 
     /// `20/11/26 09:56:15`, the form of log files.
     pub(crate) fn short(&self) -> String {
-        let LocalTime { year, month, day, hour, minute, second, .. } = self;
-        format!("{day:02}/{month:02}/{:02} {hour:02}:{minute:02}:{second:02}", year.rem_euclid(100))
+        let LocalTime {
+            year,
+            month,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
+        format!(
+            "{day:02}/{month:02}/{:02} {hour:02}:{minute:02}:{second:02}",
+            year.rem_euclid(100)
+        )
     }
 
     /// `Fri Nov 20 09:56:15 2026`, the form of C's `ctime`.
     pub(crate) fn ctime(&self) -> String {
         let name = |names: [&'static str; 12], index: i32| *names.get(index as usize).unwrap_or(&"???");
-        let LocalTime { year, day, hour, minute, second, .. } = self;
+        let LocalTime {
+            year,
+            day,
+            hour,
+            minute,
+            second,
+            ..
+        } = self;
         let (weekday, month) = (name(WEEKDAYS, self.weekday), name(MONTHS, self.month - 1));
         format!("{weekday} {month} {day:>2} {hour:02}:{minute:02}:{second:02} {year}")
     }
 }
 
-const WEEKDAYS: [&str; 12] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "???", "???", "???", "???", "???"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const WEEKDAYS: [&str; 12] = [
+    "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "???", "???", "???", "???", "???",
+];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SAMPLE: LocalTime =
-        LocalTime { year: 2026, month: 11, day: 2, weekday: 1, hour: 9, minute: 5, second: 7 };
+    const SAMPLE: LocalTime = LocalTime {
+        year: 2026,
+        month: 11,
+        day: 2,
+        weekday: 1,
+        hour: 9,
+        minute: 5,
+        second: 7,
+    };
 
     #[test]
     fn both_forms_pad_as_the_c_library_does() {

@@ -169,14 +169,22 @@ impl Message {
         Ok(Message::seal(block, source, session, message_type, kind))
     }
 
-    fn seal(mut block: BufMut, source: Handle, session: i32, message_type: MessageType, kind: Kind) -> Message {
+    fn seal(
+        mut block: BufMut,
+        source: Handle,
+        session: i32,
+        message_type: MessageType,
+        kind: Kind,
+    ) -> Message {
         *block.envelope_mut() = [
             0,
             u64::from(source.bits()) | u64::from(session.cast_unsigned()) << 32,
             u64::from(message_type.0) | (kind as u64) << KIND_SHIFT,
             0,
         ];
-        Message { block: ManuallyDrop::new(block) }
+        Message {
+            block: ManuallyDrop::new(block),
+        }
     }
 
     /// Who sent it; [`Handle::SYSTEM`] for timers.
@@ -268,7 +276,10 @@ impl Message {
     /// What [`Message::set_timer`] noted.
     pub(crate) fn timer(&self) -> (Handle, u64) {
         let envelope = self.block.envelope();
-        (Handle::from_bits((envelope[TYPE_KIND] >> 32) as u32), envelope[DEADLINE])
+        (
+            Handle::from_bits((envelope[TYPE_KIND] >> 32) as u32),
+            envelope[DEADLINE],
+        )
     }
 
     /// Turns the message into an empty one of another type and source, in its own block: an answer needs no memory.
@@ -306,7 +317,9 @@ impl Message {
         let body = unsafe { link.cast::<u8>().add(ENVELOPE_LEN) };
         // SAFETY: `into_link` took this very block apart, and by the caller's promise nobody put it together since.
         let block = unsafe { BufMut::from_raw(body) };
-        Message { block: ManuallyDrop::new(block) }
+        Message {
+            block: ManuallyDrop::new(block),
+        }
     }
 
     fn kind(&self) -> Kind {

@@ -45,7 +45,9 @@ impl MessageLogSlot {
 
     /// Ends the log; says whether there was one.
     pub(crate) fn close(&self, clock: &Clock) -> bool {
-        let Some(mut file) = self.lock().take() else { return false };
+        let Some(mut file) = self.lock().take() else {
+            return false;
+        };
         self.on.store(false, Ordering::Relaxed); // as in `is_on`
         let _ = writeln!(file, "close time: {}", clock.now_cs()); // as in `record`; dropping the file flushes it
         true
@@ -80,7 +82,9 @@ enum Opened {
 /// setting `logpath` is missing, the service is gone, or its log is open.
 pub(crate) fn log_on(cx: &Context, handle: Handle) {
     let engine = cx.engine();
-    let Some(folder) = engine.env().get("logpath") else { return };
+    let Some(folder) = engine.env().get("logpath") else {
+        return;
+    };
     let path = format!("{folder}/{:08x}.log", handle.bits());
     match engine.with_message_log(handle, |slot| slot.open(Path::new(&path), engine.clock())) {
         Some(Ok(Opened::Now)) => cx.log(&format!("Open log file {path}")),
@@ -91,14 +95,25 @@ pub(crate) fn log_on(cx: &Context, handle: Handle) {
 
 /// The command `LOGOFF`: closes the message log of `handle`, and says so in the name of the caller.
 pub(crate) fn log_off(cx: &Context, handle: Handle) {
-    if cx.engine().with_message_log(handle, |slot| slot.close(cx.engine().clock())) == Some(true) {
+    if cx
+        .engine()
+        .with_message_log(handle, |slot| slot.close(cx.engine().clock()))
+        == Some(true)
+    {
         cx.log(&format!("Close log file :{:08x}", handle.bits()));
     }
 }
 
 fn write_message(out: &mut impl Write, message: &Message, now_cs: u64) -> std::io::Result<()> {
     let (source, session) = (message.source().bits(), message.session());
-    write!(out, ":{source:08x} {} {session} {now_cs} ", message.message_type().0)?;
-    message.bytes().iter().try_for_each(|byte| write!(out, "{byte:02x}"))?;
+    write!(
+        out,
+        ":{source:08x} {} {session} {now_cs} ",
+        message.message_type().0
+    )?;
+    message
+        .bytes()
+        .iter()
+        .try_for_each(|byte| write!(out, "{byte:02x}"))?;
     writeln!(out)
 }

@@ -23,7 +23,11 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new() -> Slot {
-        Slot { version: AtomicU64::new(0), source: AtomicU32::new(0), destination: AtomicU32::new(0) }
+        Slot {
+            version: AtomicU64::new(0),
+            source: AtomicU32::new(0),
+            destination: AtomicU32::new(0),
+        }
     }
 
     /// A message from `source` goes to `destination` now.
@@ -47,7 +51,8 @@ impl Slot {
     #[inline]
     fn bump(&self) {
         // Relaxed: as in `begin`; one writer, so no addition is lost.
-        self.version.store(self.version.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        self.version
+            .store(self.version.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -89,9 +94,15 @@ pub(crate) struct Looks {
 impl Looks {
     /// Compares with the last look, and reports what has not moved.
     pub(crate) fn look(&mut self, engine: &Engine, slots: Vec<Arc<Slot>>) {
-        let now: Vec<_> = slots.into_iter().map(|slot| (Arc::clone(&slot), slot.version())).collect();
+        let now: Vec<_> = slots
+            .into_iter()
+            .map(|slot| (Arc::clone(&slot), slot.version()))
+            .collect();
         for (slot, version) in &now {
-            let unmoved = self.seen.iter().any(|(old, seen)| Arc::ptr_eq(old, slot) && seen == version);
+            let unmoved = self
+                .seen
+                .iter()
+                .any(|(old, seen)| Arc::ptr_eq(old, slot) && seen == version);
             let destination = slot.destination();
             if unmoved && !destination.is_system() {
                 engine.report_endless(slot.source(), destination, *version);

@@ -40,14 +40,20 @@ impl Engine {
         body: Body,
     ) -> Result<(), SendError> {
         if to.is_system() {
-            return Err(SendError { reason: SendFailure::Zero, body });
+            return Err(SendError {
+                reason: SendFailure::Zero,
+                body,
+            });
         }
         if self.is_remote(to) {
             return self.send_remote(source, RemoteName::Handle(to), message_type, session, body);
         }
         match Message::new(self.arena(), source, session, message_type, body) {
             Ok(message) => self.deliver(to, message),
-            Err((_, body)) => Err(SendError { reason: SendFailure::Exhausted, body }),
+            Err((_, body)) => Err(SendError {
+                reason: SendFailure::Exhausted,
+                body,
+            }),
         }
     }
 
@@ -61,21 +67,38 @@ impl Engine {
         body: Body,
     ) -> Result<(), SendError> {
         if matches!(message_type, MessageType::SYSTEM | MessageType::HARBOR) {
-            return Err(SendError { reason: SendFailure::LocalType, body });
+            return Err(SendError {
+                reason: SendFailure::LocalType,
+                body,
+            });
         }
         let Some(harbor) = self.harbor_service() else {
-            return Err(SendError { reason: SendFailure::NoHarbor, body });
+            return Err(SendError {
+                reason: SendFailure::NoHarbor,
+                body,
+            });
         };
         let message = match Message::new(self.arena(), source, session, message_type, body) {
             Ok(message) => message,
-            Err((_, body)) => return Err(SendError { reason: SendFailure::Exhausted, body }),
+            Err((_, body)) => {
+                return Err(SendError {
+                    reason: SendFailure::Exhausted,
+                    body,
+                });
+            }
         };
         let remote = Body::typed(RemoteMessage { destination, message });
         let sent = match Message::new(self.arena(), source, session, MessageType::SYSTEM, remote) {
             Ok(envelope) => self.deliver(harbor, envelope),
-            Err((_, body)) => Err(SendError { reason: SendFailure::Exhausted, body }),
+            Err((_, body)) => Err(SendError {
+                reason: SendFailure::Exhausted,
+                body,
+            }),
         };
-        sent.map_err(|error| SendError { reason: error.reason, body: unwrap_remote(error.body) })
+        sent.map_err(|error| SendError {
+            reason: error.reason,
+            body: unwrap_remote(error.body),
+        })
     }
 
     /// Puts a message into the mailbox of a local handle.
@@ -84,7 +107,10 @@ impl Engine {
         loop {
             match self.push(to, message) {
                 Err(message) => {
-                    return Err(SendError { reason: SendFailure::Dead(to), body: message.into_body() });
+                    return Err(SendError {
+                        reason: SendFailure::Dead(to),
+                        body: message.into_body(),
+                    });
                 }
                 Ok(Next::Nothing) => return Ok(()),
                 Ok(Next::Schedule(task)) => {
@@ -104,7 +130,9 @@ impl Engine {
     #[inline]
     fn push(&self, to: Handle, message: Message) -> Result<Next, Message> {
         let guard = epoch::pin();
-        let Some(cell) = self.table().lookup(to, &guard) else { return Err(message) };
+        let Some(cell) = self.table().lookup(to, &guard) else {
+            return Err(message);
+        };
         Ok(match cell.mailbox.push(message) {
             Pushed::In(added) => self.next_of(cell, added),
             Pushed::Dropped(message) => Next::Answer(message, to),
@@ -128,12 +156,22 @@ impl Engine {
         match next {
             Next::Nothing | Next::Schedule(_) => unreachable!("handled by the caller"),
             Next::Drain(cell) => cell.drain_late(),
-            Next::Answer(message, receiver) => self.answer_dropped(receiver, message),
+            // One-way messages are dropped in silence: an error without a session would mean that the receiver is gone.
+            Next::Answer(message, receiver) if message.session() != 0 => {
+                self.answer_dropped(receiver, message)
+            }
+            Next::Answer(..) => {}
             Next::Full(message, cell) => {
-                let bounded = cell.mailbox.bounded().expect("only a bounded mailbox is ever full");
+                let bounded = cell
+                    .mailbox
+                    .bounded()
+                    .expect("only a bounded mailbox is ever full");
                 if !bounded.blocks() || on_service_thread() || !self.is_running() {
                     let reason = SendFailure::Full(cell.handle, bounded.policy());
-                    return Err(SendError { reason, body: message.into_body() });
+                    return Err(SendError {
+                        reason,
+                        body: message.into_body(),
+                    });
                 }
                 bounded.wait_for_room();
                 return Ok(Some(message));
@@ -164,8 +202,12 @@ impl Engine {
 
     /// Sends a line of text to the service named `logger`, in the name of `source`. Lost when there is none.
     pub fn log(&self, source: Handle, text: &str) {
-        let Some(logger) = self.names().query(LOGGER) else { return };
-        let Ok(mut line) = self.arena().loan(text.len(), source.bits()) else { return };
+        let Some(logger) = self.names().query(LOGGER) else {
+            return;
+        };
+        let Ok(mut line) = self.arena().loan(text.len(), source.bits()) else {
+            return;
+        };
         line.copy_from_slice(text.as_bytes());
         // A logger that is gone takes its lines with it.
         let _ = self.send(source, logger, MessageType::TEXT, 0, Body::Block(line));
@@ -173,8 +215,17 @@ impl Engine {
 
     /// See [`Context::timeout`](crate::Context::timeout).
     pub(crate) fn timeout(&self, to: Handle, delay_cs: i32, session: i32) -> Result<(), SendError> {
-        let message = Message::new(self.arena(), Handle::SYSTEM, session, MessageType::RESPONSE, Body::Empty)
-            .map_err(|(_, body)| SendError { reason: SendFailure::Exhausted, body })?;
+        let message = Message::new(
+            self.arena(),
+            Handle::SYSTEM,
+            session,
+            MessageType::RESPONSE,
+            Body::Empty,
+        )
+        .map_err(|(_, body)| SendError {
+            reason: SendFailure::Exhausted,
+            body,
+        })?;
         match u32::try_from(delay_cs) {
             Ok(delay_cs) if delay_cs > 0 => self.timer().arm(to, message, delay_cs),
             _ => return self.deliver(to, message),

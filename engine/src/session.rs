@@ -38,6 +38,9 @@ mod tests {
     #[test]
     fn numbers_return_to_one_after_the_last() {
         let last = i32::MAX as u64 - 1;
-        assert_eq!([session_of(last), session_of(last + 1), session_of(last + 2)], [i32::MAX, 1, 2]);
+        assert_eq!(
+            [session_of(last), session_of(last + 1), session_of(last + 2)],
+            [i32::MAX, 1, 2]
+        );
     }
 }

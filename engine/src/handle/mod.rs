@@ -75,7 +75,9 @@ impl Handle {
     /// Like C's `strtoul`, what follows the digits is ignored and no digits read as zero.
     pub fn parse(text: &str) -> Option<Handle> {
         let digits = text.strip_prefix(':')?;
-        let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
+        let end = digits
+            .find(|c: char| !c.is_ascii_hexdigit())
+            .unwrap_or(digits.len());
         if end == 0 {
             return Some(Handle::SYSTEM);
         }

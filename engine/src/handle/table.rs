@@ -68,7 +68,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         }
     }
 
-    /// The entry of `handle`. Harbor bits are the caller's business: it has already found the handle to be local.
+    /// The entry of `handle`. Harbor bits of zero mean this node.
     pub(crate) fn lookup<'g, C: Collector>(&self, handle: Handle, _pinned: &'g C) -> Option<&'g T> {
         // Acquire: the array's content happens before its use; pairs with the Release in `grow`.
         let array = self.slots.load(Ordering::Acquire);
@@ -78,7 +78,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         let entry = array.slot(handle.local()).load(LOOKUP);
         // SAFETY: a slot's count is not given up while we are pinned (2).
         let entry = unsafe { entry.as_ref() }?;
-        (entry.handle().local() == handle.local()).then_some(entry)
+        names(handle, entry).then_some(entry)
     }
 
     /// Adds what `make` builds for the next free handle.
@@ -104,7 +104,9 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         let entry = make(Handle::new(self.harbor, local));
         debug_assert_eq!(entry.handle().local(), local);
         // Release: the entry is written before it can be found; pairs with the Acquire in `lookup`.
-        array.slot(local).store(Arc::into_raw(Arc::clone(&entry)).cast_mut(), PUBLISH);
+        array
+            .slot(local)
+            .store(Arc::into_raw(Arc::clone(&entry)).cast_mut(), PUBLISH);
         writer.next = following(local);
         writer.live += 1;
         Ok(entry)
@@ -118,7 +120,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         // Relaxed: written under the lock that we hold.
         let entry = NonNull::new(slot.load(Ordering::Relaxed))?;
         // SAFETY: the slot owns a count (2).
-        if unsafe { entry.as_ref() }.handle().local() != handle.local() {
+        if !names(handle, unsafe { entry.as_ref() }) {
             return None;
         }
         // Relaxed: publishes nothing; who still holds the entry is the collector's concern.
@@ -158,7 +160,8 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
             if let Some(occupied) = unsafe { entry.as_ref() } {
                 // SAFETY: ours alone until it is published below.
                 let new = unsafe { &*new };
-                new.slot(occupied.handle().local()).store(entry, Ordering::Relaxed); // Relaxed: published with the array
+                new.slot(occupied.handle().local())
+                    .store(entry, Ordering::Relaxed); // Relaxed: published with the array
             }
         }
         let old = self.slots.load(Ordering::Relaxed);
@@ -188,7 +191,10 @@ impl<T> Drop for Table<T> {
 impl<T> Slots<T> {
     fn allocate(count: u32) -> *mut Slots<T> {
         let slots = (0..count).map(|_| AtomicPtr::new(ptr::null_mut())).collect();
-        Box::into_raw(Box::new(Slots { mask: count - 1, slots }))
+        Box::into_raw(Box::new(Slots {
+            mask: count - 1,
+            slots,
+        }))
     }
 
     fn slot(&self, local: u32) -> &AtomicPtr<T> {
@@ -209,6 +215,13 @@ impl<T> SendPtr<T> {
     }
 }
 
+/// Whether `handle` means `entry`, which was found in its slot.
+#[inline]
+fn names(handle: Handle, entry: &impl Entry) -> bool {
+    let own = entry.handle();
+    handle == own || handle == Handle::new(0, own.local())
+}
+
 fn following(local: u32) -> u32 {
     if local >= Handle::MAX_LOCAL { 1 } else { local + 1 }
 }
@@ -220,6 +233,9 @@ fn lock<T>(mutex: &Mutex<T>) -> fulmar_arena::sync::MutexGuard<'_, T> {
 /// A real table starts large enough that the services of a boot skip no number; a model wants to see growth.
 const FIRST_SLOTS: u32 = if cfg!(loom) { 2 } else { 64 };
 
-const PUBLISH: Ordering =
-    if cfg!(fulmar_mutation = "table_publish_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+const PUBLISH: Ordering = if cfg!(fulmar_mutation = "table_publish_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::Release
+};
 const LOOKUP: Ordering = Ordering::Acquire;

@@ -60,9 +60,15 @@ pub(crate) enum Offered {
 
 impl Bounded {
     pub(crate) fn new(limit: MailboxLimit) -> Bounded {
-        let queue = Mutex::new(Waiting { messages: VecDeque::new(), closed: false });
+        let queue = Mutex::new(Waiting {
+            messages: VecDeque::new(),
+            closed: false,
+        });
         Bounded {
-            limit: MailboxLimit { capacity: limit.capacity.max(1), ..limit },
+            limit: MailboxLimit {
+                capacity: limit.capacity.max(1),
+                ..limit
+            },
             queue,
             room: Condvar::new(),
         }
@@ -80,7 +86,10 @@ impl Bounded {
             Policy::Block | Policy::Reject => Offered::Full(message),
             Policy::DropNewest => Offered::Dropped(message),
             Policy::DropOldest => {
-                let oldest = waiting.messages.iter().position(|old| !old.message_type().is_reply());
+                let oldest = waiting
+                    .messages
+                    .iter()
+                    .position(|old| !old.message_type().is_reply());
                 match oldest.and_then(|index| waiting.messages.remove(index)) {
                     Some(oldest) => {
                         waiting.messages.push_back(message);

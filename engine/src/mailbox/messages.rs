@@ -70,7 +70,10 @@ impl Mailbox {
             None => Kind::Open(MessageQueue::new()),
             Some(limit) => Kind::Bounded(Box::new(Bounded::new(limit))),
         };
-        Mailbox { state: State::starting(), queue }
+        Mailbox {
+            state: State::starting(),
+            queue,
+        }
     }
 
     /// Offers a message.

@@ -11,7 +11,9 @@ pub(crate) struct Overload {
 
 impl Overload {
     pub(crate) const fn new() -> Overload {
-        Overload { threshold: FIRST_THRESHOLD }
+        Overload {
+            threshold: FIRST_THRESHOLD,
+        }
     }
 
     /// Takes note of the length that waits behind the message about to be handled; the length to report, if it is news.

@@ -90,7 +90,11 @@ impl<L: Link> Queue<L> {
             }
             let Some(oldest) = NonNull::new(*head) else {
                 // Relaxed: only tells the two cases apart; a producer that is missed announces itself through the state word.
-                return if self.tail.load(Ordering::Relaxed).is_null() { Popped::Empty } else { Popped::Busy };
+                return if self.tail.load(Ordering::Relaxed).is_null() {
+                    Popped::Empty
+                } else {
+                    Popped::Busy
+                };
             };
             // SAFETY: in the queue until we return it (1).
             let link = unsafe { oldest.as_ref() };
@@ -104,8 +108,12 @@ impl<L: Link> Queue<L> {
             // Relaxed: released by the exchange.
             self.first.store(ptr::null_mut(), Ordering::Relaxed);
             // AcqRel: releases `first` to the producer that finds the stub; acquires what producers released before.
-            let swapped =
-                self.tail.compare_exchange(oldest.as_ptr(), ptr::null_mut(), Ordering::AcqRel, Ordering::Relaxed);
+            let swapped = self.tail.compare_exchange(
+                oldest.as_ptr(),
+                ptr::null_mut(),
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
             if swapped.is_err() {
                 return Popped::Busy;
             }
@@ -115,4 +123,8 @@ impl<L: Link> Queue<L> {
     }
 }
 
-const LINK: Ordering = if cfg!(fulmar_mutation = "queue_link_relaxed") { Ordering::Relaxed } else { Ordering::Release };
+const LINK: Ordering = if cfg!(fulmar_mutation = "queue_link_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::Release
+};

@@ -82,7 +82,10 @@ impl State {
     pub(crate) fn snapshot(&self) -> Snapshot {
         // Acquire: all that the counted units stand for; pairs with `add`.
         let word = self.0.load(Ordering::Acquire);
-        Snapshot { units: word / UNIT, closing: word & CLOSING != 0 }
+        Snapshot {
+            units: word / UNIT,
+            closing: word & CLOSING != 0,
+        }
     }
 
     /// Takes off the units of a batch.
@@ -108,5 +111,13 @@ const CLOSED: u64 = 1 << 0;
 const CLOSING: u64 = 1 << 1;
 const UNIT: u64 = 1 << 2;
 
-const ADD: Ordering = if cfg!(fulmar_mutation = "state_add_relaxed") { Ordering::Relaxed } else { Ordering::AcqRel };
-const DONE: Ordering = if cfg!(fulmar_mutation = "state_done_relaxed") { Ordering::Relaxed } else { Ordering::AcqRel };
+const ADD: Ordering = if cfg!(fulmar_mutation = "state_add_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::AcqRel
+};
+const DONE: Ordering = if cfg!(fulmar_mutation = "state_done_relaxed") {
+    Ordering::Relaxed
+} else {
+    Ordering::AcqRel
+};

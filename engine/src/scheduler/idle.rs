@@ -34,7 +34,11 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn new(workers: usize) -> Idle {
-        Idle { word: AtomicU32::new(0), asleep: Mutex::new(Vec::with_capacity(workers)), workers: workers as u32 }
+        Idle {
+            word: AtomicU32::new(0),
+            asleep: Mutex::new(Vec::with_capacity(workers)),
+            workers: workers as u32,
+        }
     }
 
     /// After a push to a shared queue: the worker to unpark, if one has to be. It counts as searching already.
@@ -68,7 +72,8 @@ impl Idle {
         let mut asleep = self.lock();
         let worker = choose(&mut asleep)?;
         // SeqCst: in the order of the pushes' reads; under the lock, so that list and word agree.
-        self.word.fetch_add(ONE_SEARCHING.wrapping_sub(ONE_ASLEEP), Ordering::SeqCst);
+        self.word
+            .fetch_add(ONE_SEARCHING.wrapping_sub(ONE_ASLEEP), Ordering::SeqCst);
         Some(worker)
     }
 
@@ -101,7 +106,11 @@ impl Idle {
         {
             let mut asleep = self.lock();
             asleep.push(worker);
-            let change = if was_searching { ONE_ASLEEP.wrapping_sub(ONE_SEARCHING) } else { ONE_ASLEEP };
+            let change = if was_searching {
+                ONE_ASLEEP.wrapping_sub(ONE_SEARCHING)
+            } else {
+                ONE_ASLEEP
+            };
             // SeqCst: as in `wake`.
             self.word.fetch_add(change, Ordering::SeqCst);
         }
@@ -128,7 +137,9 @@ impl Idle {
     }
 
     fn lock(&self) -> fulmar_arena::sync::MutexGuard<'_, Vec<usize>> {
-        self.asleep.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.asleep
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 

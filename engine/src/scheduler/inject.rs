@@ -10,8 +10,8 @@
 use std::cell::Cell;
 use std::ptr;
 
-use super::worker::Worker;
 use super::queues::{Mode, Scheduler};
+use super::worker::Worker;
 use crate::service::{Lane, Task};
 
 thread_local! {

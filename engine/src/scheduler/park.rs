@@ -16,14 +16,20 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Parker {
-        Parker { token: Mutex::new(false), left: Condvar::new() }
+        Parker {
+            token: Mutex::new(false),
+            left: Condvar::new(),
+        }
     }
 
     /// Waits for a token and takes it. By one thread.
     pub(crate) fn park(&self) {
         let mut token = self.lock();
         while !*token {
-            token = self.left.wait(token).unwrap_or_else(|poisoned| poisoned.into_inner());
+            token = self
+                .left
+                .wait(token)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         *token = false;
     }

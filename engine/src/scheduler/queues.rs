@@ -124,7 +124,9 @@ impl Scheduler {
         let slot = Slot::new();
         let next = || {
             let inboxes = self.workers.iter().map(|worker| &worker.inbox);
-            std::iter::once(&self.injector).chain(inboxes).find_map(|queue| worker::retry(|| queue.steal()))
+            std::iter::once(&self.injector)
+                .chain(inboxes)
+                .find_map(|queue| worker::retry(|| queue.steal()))
         };
         while let Some(task) = next() {
             match task.cell().turn(&slot, &meter, u64::MAX) {
@@ -166,5 +168,5 @@ impl Scheduler {
     }
 }
 
-/// The least time between two returns of unused memory.
-pub(super) const TRIM_EVERY: Duration = Duration::from_millis(100);
+/// How long a thread rests before it gives up the memory that it keeps for speed.
+pub(super) const IDLE_AFTER: Duration = Duration::from_millis(100);

@@ -18,7 +18,12 @@ struct Choice {
 
 impl Seeded {
     pub(super) fn new(seed: u64) -> Seeded {
-        Seeded { choice: Mutex::new(Choice { ready: Vec::new(), random: Random::new(seed) }) }
+        Seeded {
+            choice: Mutex::new(Choice {
+                ready: Vec::new(),
+                random: Random::new(seed),
+            }),
+        }
     }
 
     pub(super) fn push(&self, task: Task) {

@@ -88,7 +88,8 @@ impl Meter {
         self.settled_ns.set(self.lap_ns.get());
         let charged_ns = self.charged_ns.replace(0);
         if charged_ns >= MEANINGFUL_NS {
-            self.rate.set((had_ns.saturating_mul(FULL_RATE) / charged_ns).min(FULL_RATE));
+            self.rate
+                .set((had_ns.saturating_mul(FULL_RATE) / charged_ns).min(FULL_RATE));
         }
     }
 }

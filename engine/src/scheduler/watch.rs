@@ -23,7 +23,12 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(super) fn new(useful: bool) -> Watch {
-        Watch { useful, armed: AtomicBool::new(false), stopped: Mutex::new(false), changed: Condvar::new() }
+        Watch {
+            useful,
+            armed: AtomicBool::new(false),
+            stopped: Mutex::new(false),
+            changed: Condvar::new(),
+        }
     }
 
     /// By a worker that was asleep, before it uses its run-next slot.
@@ -58,7 +63,10 @@ impl Watch {
         if *stopped {
             return false;
         }
-        let (stopped, _) = self.changed.wait_timeout(stopped, limit).unwrap_or_else(PoisonError::into_inner);
+        let (stopped, _) = self
+            .changed
+            .wait_timeout(stopped, limit)
+            .unwrap_or_else(PoisonError::into_inner);
         !*stopped
     }
 

@@ -7,8 +7,8 @@ use crossbeam_deque::{Steal, Worker as Deque};
 use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
 use fulmar_arena::sync::{hint, thread};
 
+use super::queues::{IDLE_AFTER, Scheduler, WorkerShared};
 use super::stats::Meter;
-use super::queues::{Scheduler, TRIM_EVERY, WorkerShared};
 use crate::engine::Engine;
 use crate::service::{Lane, ServiceCell, Task, TurnEnd};
 
@@ -92,13 +92,18 @@ impl<'a> Worker<'a> {
     pub(super) fn run(&self) {
         // Relaxed: a stopped scheduler also wakes whoever parks.
         while !self.scheduler.stopped.load(Ordering::Relaxed) {
-            let Some(task) = self.next().or_else(|| self.rest()) else { return };
+            let Some(task) = self.next().or_else(|| self.rest()) else {
+                return;
+            };
             self.turn(task);
         }
     }
 
     fn turn(&self, task: Task) {
-        match task.cell().turn(&self.shared.slot, &self.meter, MESSAGES_PER_TURN) {
+        match task
+            .cell()
+            .turn(&self.shared.slot, &self.meter, MESSAGES_PER_TURN)
+        {
             TurnEnd::Again => self.requeue(task),
             // The turn is given up: whoever schedules the service next makes a new task.
             TurnEnd::Idle | TurnEnd::Closed => task.spent(),
@@ -134,20 +139,34 @@ impl<'a> Worker<'a> {
             return Some(task);
         }
         self.streak.set(0);
-        self.from_inbox()
+        // In turn, so that services which are pinned here and others do not starve each other.
+        let first = if turns.is_multiple_of(2) {
+            self.from_inbox()
+        } else {
+            self.deque.pop()
+        };
+        first
+            .or_else(|| self.from_inbox())
             .or_else(|| self.deque.pop())
             .or_else(|| self.from_injector())
             .or_else(|| self.shared.run_next.take())
     }
 
-    pub(super) fn from_inbox(&self) -> Option<Task> {
-        // Looked at once in a while only when nobody is pinned here: two loads.
-        if self.shared.inbox.is_empty() { None } else { retry(|| self.shared.inbox.steal()) }
+    fn from_inbox(&self) -> Option<Task> {
+        if self.shared.inbox.is_empty() {
+            None
+        } else {
+            retry(|| self.shared.inbox.steal())
+        }
     }
 
-    pub(super) fn from_injector(&self) -> Option<Task> {
+    fn from_injector(&self) -> Option<Task> {
         let injector = &self.scheduler.injector;
-        if injector.is_empty() { None } else { retry(|| injector.steal_batch_and_pop(&self.deque)) }
+        if injector.is_empty() {
+            None
+        } else {
+            retry(|| injector.steal_batch_and_pop(&self.deque))
+        }
     }
 
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.
@@ -181,13 +200,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Parks. The last one to do so gives unused memory back first, or a little later when that was done a moment ago.
+    /// Parks. When that lasts, it first gives up the memory that it keeps for speed; the last one to do so returns what is free to
+    /// the system.
     fn sleep(&self) {
-        if self.scheduler.idle.all_asleep() && !self.engine.trim_when_idle() {
-            if self.shared.parker.park_timeout(TRIM_EVERY) {
-                return;
-            }
-            self.engine.trim_when_idle();
+        if self.shared.parker.park_timeout(IDLE_AFTER) {
+            return;
+        }
+        let arena = self.engine.arena();
+        if self.scheduler.idle.all_asleep() {
+            arena.trim()
+        } else {
+            arena.flush_thread()
         }
         self.shared.parker.park();
     }

@@ -48,7 +48,10 @@ impl Context {
         // SAFETY: every cell lives in an `Arc`; the count that keeps it alive during the borrow is the one we pose as, and
         // `ManuallyDrop` keeps us from giving it up.
         let cell = unsafe { Arc::from_raw(cell) };
-        BorrowedContext { context: ManuallyDrop::new(Context { cell }), _cell: std::marker::PhantomData }
+        BorrowedContext {
+            context: ManuallyDrop::new(Context { cell }),
+            _cell: std::marker::PhantomData,
+        }
     }
 
     /// The service's address.
@@ -96,7 +99,13 @@ impl Context {
     ///
     /// # Errors
     /// With the body: nobody there, a full mailbox, no harbor service for a remote handle, an exhausted arena.
-    pub fn send(&self, to: Handle, message_type: MessageType, session: i32, body: Body) -> Result<(), SendError> {
+    pub fn send(
+        &self,
+        to: Handle,
+        message_type: MessageType,
+        session: i32,
+        body: Body,
+    ) -> Result<(), SendError> {
         self.send_as(self.handle(), to, message_type, session, body)
     }
 
@@ -147,11 +156,16 @@ impl Context {
             self.engine().names().query(name)
         } else {
             let name = RemoteName::Name(to.chars().take(GLOBAL_NAME_CHARS).collect());
-            return self.engine().send_remote(source, name, message_type, session, body);
+            return self
+                .engine()
+                .send_remote(source, name, message_type, session, body);
         };
         match handle {
             Some(handle) => self.send_as(source, handle, message_type, session, body),
-            None => Err(SendError { reason: SendFailure::UnknownName, body }),
+            None => Err(SendError {
+                reason: SendFailure::UnknownName,
+                body,
+            }),
         }
     }
 
@@ -215,7 +229,9 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("handle", &self.handle()).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("handle", &self.handle())
+            .finish_non_exhaustive()
     }
 }
 
@@ -232,6 +248,5 @@ impl Deref for BorrowedContext<'_> {
         &self.context
     }
 }
-
 
 const GLOBAL_NAME_CHARS: usize = 16;

@@ -66,7 +66,9 @@ impl ServiceCell {
 
     /// Takes the start unit off, and passes on what came in meanwhile.
     fn end_start(&self) {
-        let Done::More(_) = self.mailbox.state.done(1) else { return };
+        let Done::More(_) = self.mailbox.state.done(1) else {
+            return;
+        };
         let failed = self.with_run(|run| !run.started);
         if failed && self.mailbox.state.snapshot().closing {
             // In this thread: before the engine runs there is no worker that could.
@@ -109,7 +111,9 @@ impl ServiceCell {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             while handled < batch {
                 // SAFETY: the caller holds the turn.
-                let Popped::Node(message) = (unsafe { self.mailbox.pop() }) else { break };
+                let Popped::Node(message) = (unsafe { self.mailbox.pop() }) else {
+                    break;
+                };
                 handled += 1;
                 let Some(service) = run.service.as_mut() else {
                     self.engine.answer_dropped(self.handle, message);
@@ -215,7 +219,11 @@ impl ServiceCell {
                 return message;
             }
             // A sender stands between its swap and its link: two instructions, unless it lost its processor.
-            if attempt < SPINS { hint::spin_loop() } else { thread::yield_now() }
+            if attempt < SPINS {
+                hint::spin_loop()
+            } else {
+                thread::yield_now()
+            }
         }
         unreachable!("the range does not end")
     }

@@ -147,12 +147,18 @@ pub struct ServiceOptions {
 impl ServiceOptions {
     /// The defaults, with a name for the log.
     pub fn named(name: impl Into<String>) -> ServiceOptions {
-        ServiceOptions { name: name.into(), ..ServiceOptions::default() }
+        ServiceOptions {
+            name: name.into(),
+            ..ServiceOptions::default()
+        }
     }
 
     /// Sets the arguments.
     pub fn args(self, args: impl Into<String>) -> ServiceOptions {
-        ServiceOptions { args: args.into(), ..self }
+        ServiceOptions {
+            args: args.into(),
+            ..self
+        }
     }
 
     /// Sets the placement.
@@ -162,6 +168,9 @@ impl ServiceOptions {
 
     /// Limits the mailbox.
     pub fn mailbox(self, limit: MailboxLimit) -> ServiceOptions {
-        ServiceOptions { mailbox: Some(limit), ..self }
+        ServiceOptions {
+            mailbox: Some(limit),
+            ..self
+        }
     }
 }

@@ -20,7 +20,10 @@ pub struct Harbor;
 
 impl Module for Harbor {
     fn create(&self) -> Box<dyn Service> {
-        Box::new(Outlet { slave: Handle::from_bits(0), names: HashMap::new() })
+        Box::new(Outlet {
+            slave: Handle::from_bits(0),
+            names: HashMap::new(),
+        })
     }
 }
 
@@ -43,7 +46,9 @@ impl Service for Outlet {
         let id = words.next().and_then(|id| id.parse::<u8>().ok());
         let slave = words.next().and_then(|slave| slave.parse::<u32>().ok());
         let (Some(_), Some(slave)) = (id, slave) else {
-            return Err(StartError::new(format!("expected `harbor <id> <slave handle>`, found `{args}`")));
+            return Err(StartError::new(format!(
+                "expected `harbor <id> <slave handle>`, found `{args}`"
+            )));
         };
         self.slave = Handle::from_bits(slave);
         cx.engine().set_harbor_service(cx.handle());
@@ -65,7 +70,9 @@ impl Service for Outlet {
     fn stop(&mut self, cx: &Context) {
         for name in std::mem::take(&mut self.names).into_values() {
             if let Name::Awaited(waiting) = name {
-                waiting.iter().for_each(|message| refuse(cx, message, cx.handle()));
+                waiting
+                    .iter()
+                    .for_each(|message| refuse(cx, message, cx.handle()));
             }
         }
     }
@@ -111,7 +118,9 @@ impl Outlet {
 
     fn register(&mut self, cx: &Context, name: &str, handle: Handle) {
         if let Some(Name::Awaited(waiting)) = self.names.insert(name.to_owned(), Name::Owned(handle)) {
-            waiting.into_iter().for_each(|message| deliver(cx, handle, message));
+            waiting
+                .into_iter()
+                .for_each(|message| deliver(cx, handle, message));
         }
     }
 }
@@ -129,14 +138,23 @@ fn deliver(cx: &Context, to: Handle, message: Message) {
         ));
         return refuse(cx, &message, to);
     }
-    if cx.send_as(source, to, kind, session, message.into_body()).is_err() {
+    if cx
+        .send_as(source, to, kind, session, message.into_body())
+        .is_err()
+    {
         answer_error(cx, source, session, kind, to);
     }
 }
 
 /// Answers the sender of `message` with an error in the name of `to`.
 fn refuse(cx: &Context, message: &Message, to: Handle) {
-    answer_error(cx, message.source(), message.session(), message.message_type(), to);
+    answer_error(
+        cx,
+        message.source(),
+        message.session(),
+        message.message_type(),
+        to,
+    );
 }
 
 fn answer_error(cx: &Context, source: Handle, session: i32, kind: MessageType, to: Handle) {

@@ -34,7 +34,12 @@ impl Logger {
 
 impl Module for Logger {
     fn create(&self) -> Box<dyn Service> {
-        Box::new(Writer { colour: self.colour, sink: Sink::Stdout, waiting: Vec::new(), stamp: Stamp::default() })
+        Box::new(Writer {
+            colour: self.colour,
+            sink: Sink::Stdout,
+            waiting: Vec::new(),
+            stamp: Stamp::default(),
+        })
     }
 }
 
@@ -51,7 +56,8 @@ impl Service for Writer {
     fn start(&mut self, _cx: &Context, args: &str) -> Result<(), StartError> {
         if !args.is_empty() {
             let path = PathBuf::from(args);
-            let file = open(&path).map_err(|error| StartError::new(format!("cannot open {args}: {error}")))?;
+            let file =
+                open(&path).map_err(|error| StartError::new(format!("cannot open {args}: {error}")))?;
             self.sink = Sink::File { path, file };
         }
         Ok(())
@@ -77,10 +83,15 @@ impl Writer {
     fn line(&mut self, cx: &Context, source: Handle, text: &[u8]) {
         let out = &mut self.waiting;
         if let Sink::File { .. } = self.sink {
-            self.stamp.write(out, cx.engine().clock().start_time(), cx.now_cs());
+            self.stamp
+                .write(out, cx.engine().clock().start_time(), cx.now_cs());
         }
         let coloured = self.colour && matches!(self.sink, Sink::Stdout);
-        let (dim, red, plain) = if coloured { ("\x1b[2m", "\x1b[31m", "\x1b[0m") } else { ("", "", "") };
+        let (dim, red, plain) = if coloured {
+            ("\x1b[2m", "\x1b[31m", "\x1b[0m")
+        } else {
+            ("", "", "")
+        };
         let is_error = coloured && text.starts_with(b"error");
         out.extend_from_slice(dim.as_bytes());
         out.extend_from_slice(format!("[{source}]").as_bytes());
@@ -99,7 +110,9 @@ impl Writer {
     /// Continues in a new file of the same name. When it cannot be opened the old one stays in use, and says why.
     fn reopen(&mut self, cx: &Context) {
         self.flush();
-        let Sink::File { path, file } = &mut self.sink else { return };
+        let Sink::File { path, file } = &mut self.sink else {
+            return;
+        };
         match open(path) {
             Ok(opened) => *file = opened,
             Err(error) => {

@@ -13,13 +13,25 @@ struct Node {
 }
 
 fn node() -> Node {
-    let engine = Engine::builder().harbor(0).deterministic(1).module("harbor", Harbor).build().expect("an engine");
+    let engine = Engine::builder()
+        .harbor(0)
+        .deterministic(1)
+        .module("harbor", Harbor)
+        .build()
+        .expect("an engine");
     let log = Probe::logger(&engine);
     let slave = Probe::spawn(&engine);
-    let harbor = engine.launch("harbor", &format!("0 {}", slave.handle().bits())).expect("the harbor starts");
+    let harbor = engine
+        .launch("harbor", &format!("0 {}", slave.handle().bits()))
+        .expect("the harbor starts");
     engine.run_until_idle();
     log.take();
-    Node { engine, log, slave, harbor }
+    Node {
+        engine,
+        log,
+        slave,
+        harbor,
+    }
 }
 
 impl Node {
@@ -28,12 +40,24 @@ impl Node {
         let text = format!("N {name}");
         owner
             .cx
-            .send(self.harbor, MessageType::HARBOR, 0, owner.cx.bytes(text.as_bytes()).expect("there is room"))
+            .send(
+                self.harbor,
+                MessageType::HARBOR,
+                0,
+                owner.cx.bytes(text.as_bytes()).expect("there is room"),
+            )
             .expect("the harbor is there");
     }
 
     fn send(&self, from: &Probe, name: &str, session: i32, text: &str) {
-        from.cx.send_name(name, MessageType::LUA, session, from.cx.bytes(text.as_bytes()).expect("there is room")).expect("the harbor takes it");
+        from.cx
+            .send_name(
+                name,
+                MessageType::LUA,
+                session,
+                from.cx.bytes(text.as_bytes()).expect("there is room"),
+            )
+            .expect("the harbor takes it");
     }
 }
 
@@ -42,24 +66,43 @@ fn a_message_to_another_node_is_dropped_and_answered() {
     let node = node();
     let sender = Probe::spawn(&node.engine);
     let far = Handle::new(5, 0xa);
-    sender.cx.send(far, MessageType::LUA, 7, sender.cx.bytes(b"12345678").expect("there is room")).expect("the harbor takes it");
+    sender
+        .cx
+        .send(
+            far,
+            MessageType::LUA,
+            7,
+            sender.cx.bytes(b"12345678").expect("there is room"),
+        )
+        .expect("the harbor takes it");
     node.engine.run_until_idle();
     assert_eq!(
         sender.take(),
-        [Seen { source: far, message_type: MessageType::ERROR, session: 7, bytes: Vec::new() }]
+        [Seen {
+            source: far,
+            message_type: MessageType::ERROR,
+            session: 7,
+            bytes: Vec::new()
+        }]
     );
     let log = node.log.take();
     assert_eq!(log.len(), 1, "{log:?}");
     assert_eq!(log[0].source, node.harbor);
     let from = sender.handle().bits();
-    assert_eq!(log[0].text(), format!("Drop message to harbor 5 from {from:x} to 500000a (session = 7, msgsz = 8)"));
+    assert_eq!(
+        log[0].text(),
+        format!("Drop message to harbor 5 from {from:x} to 500000a (session = 7, msgsz = 8)")
+    );
 }
 
 #[test]
 fn an_error_to_another_node_is_not_answered() {
     let node = node();
     let sender = Probe::spawn(&node.engine);
-    sender.cx.send(Handle::new(5, 1), MessageType::ERROR, 7, Body::Empty).expect("the harbor takes it");
+    sender
+        .cx
+        .send(Handle::new(5, 1), MessageType::ERROR, 7, Body::Empty)
+        .expect("the harbor takes it");
     node.engine.run_until_idle();
     assert_eq!(sender.take(), []);
 }
@@ -67,8 +110,11 @@ fn an_error_to_another_node_is_not_answered() {
 #[test]
 fn messages_wait_for_their_name_in_order() {
     let node = node();
-    let (sender, other, owner) =
-        (Probe::spawn(&node.engine), Probe::spawn(&node.engine), Probe::spawn(&node.engine));
+    let (sender, other, owner) = (
+        Probe::spawn(&node.engine),
+        Probe::spawn(&node.engine),
+        Probe::spawn(&node.engine),
+    );
     node.send(&sender, "STORE", 1, "first");
     node.engine.run_until_idle();
     node.send(&other, "STORE", 2, "second");
@@ -77,15 +123,26 @@ fn messages_wait_for_their_name_in_order() {
     node.send(&sender, "OTHER", 4, "never");
     node.engine.run_until_idle();
     assert_eq!(owner.take(), []);
-    assert_eq!(node.slave.take_texts(), ["Q STORE", "Q OTHER"], "each unknown name is asked for once");
+    assert_eq!(
+        node.slave.take_texts(),
+        ["Q STORE", "Q OTHER"],
+        "each unknown name is asked for once"
+    );
 
     node.register("STORE", &owner);
     node.engine.run_until_idle();
     let seen = owner.take();
-    let expected = [(&sender, 1, "first"), (&other, 2, "second"), (&sender, 3, "third")];
+    let expected = [
+        (&sender, 1, "first"),
+        (&other, 2, "second"),
+        (&sender, 3, "third"),
+    ];
     assert_eq!(seen.len(), expected.len());
     for (seen, (from, session, text)) in seen.iter().zip(expected) {
-        assert_eq!((seen.source, seen.session, seen.text()), (from.handle(), session, text));
+        assert_eq!(
+            (seen.source, seen.session, seen.text()),
+            (from.handle(), session, text)
+        );
         assert_eq!(seen.message_type, MessageType::LUA);
     }
 
@@ -108,7 +165,12 @@ fn who_asks_a_name_whose_owner_is_gone_gets_an_error() {
     node.engine.run_until_idle();
     assert_eq!(
         sender.take(),
-        [Seen { source: gone, message_type: MessageType::ERROR, session: 6, bytes: Vec::new() }]
+        [Seen {
+            source: gone,
+            message_type: MessageType::ERROR,
+            session: 6,
+            bytes: Vec::new()
+        }]
     );
 }
 
@@ -133,7 +195,10 @@ fn bad_commands_are_logged_and_change_nothing() {
     node.register("sixteen bytes!!!", &owner);
     for text in ["N", "S 7 2", "A", "Z some args", "", "\u{fffd}"] {
         let body = owner.cx.bytes(text.as_bytes()).expect("there is room");
-        owner.cx.send(node.harbor, MessageType::HARBOR, 0, body).expect("the harbor is there");
+        owner
+            .cx
+            .send(node.harbor, MessageType::HARBOR, 0, body)
+            .expect("the harbor is there");
     }
     node.engine.run_until_idle();
     assert_eq!(

@@ -15,7 +15,11 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     pub(super) fn new() -> Folder {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("fulmar-engine-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "fulmar-engine-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         fs::create_dir(&path).expect("a folder of our own");
         Folder(path)
@@ -41,10 +45,16 @@ impl Drop for Folder {
 fn engine_with_log(folder: &Folder) -> (Engine, Handle) {
     let clock = Clock::manual(1_000_000_000);
     clock.advance_to_ns(120_000_000);
-    let engine =
-        Engine::builder().clock(clock).deterministic(1).module("logger", Logger::new(true)).build().expect("an engine");
+    let engine = Engine::builder()
+        .clock(clock)
+        .deterministic(1)
+        .module("logger", Logger::new(true))
+        .build()
+        .expect("an engine");
     let path = folder.path("log.txt");
-    let logger = engine.launch("logger", path.to_str().expect("the path is text")).expect("the logger starts");
+    let logger = engine
+        .launch("logger", path.to_str().expect("the path is text"))
+        .expect("the logger starts");
     assert!(engine.names().register("logger", logger));
     (engine, logger)
 }
@@ -63,10 +73,15 @@ fn a_line_has_date_source_and_text() {
     probe.cx.log("");
     engine.run_until_idle();
     let (text, from) = (folder.read("log.txt"), probe.handle());
-    let (early, late) = (LocalTime::at(1_000_000_000).short(), LocalTime::at(1_000_000_061).short());
+    let (early, late) = (
+        LocalTime::at(1_000_000_000).short(),
+        LocalTime::at(1_000_000_061).short(),
+    );
     assert_eq!(
         text.strip_prefix(&before).expect("the log only grows"),
-        format!("{early}.12 [{from}] hello\n{early}.12 [{from}] two\nlines, and error: no colour in a file\n{late}.99 [{from}] \n")
+        format!(
+            "{early}.12 [{from}] hello\n{early}.12 [{from}] two\nlines, and error: no colour in a file\n{late}.99 [{from}] \n"
+        )
     );
 }
 
@@ -111,8 +126,14 @@ fn a_rotated_log_continues_under_its_old_name() {
     probe.cx.log("the new file");
     engine.run_until_idle();
     let (old, new) = (folder.read("old.txt"), folder.read("log.txt"));
-    assert!(old.contains("before\n") && old.ends_with("still the old file\n"), "{old}");
-    assert!(new.ends_with("the new file\n") && !new.contains("old file"), "{new}");
+    assert!(
+        old.contains("before\n") && old.ends_with("still the old file\n"),
+        "{old}"
+    );
+    assert!(
+        new.ends_with("the new file\n") && !new.contains("old file"),
+        "{new}"
+    );
 }
 
 #[test]
@@ -126,7 +147,10 @@ fn a_log_that_cannot_be_reopened_goes_on_in_the_old_file() {
     probe.cx.log("after");
     engine.run_until_idle();
     let old = folder.read("old.txt");
-    assert!(old.contains("error: cannot reopen ") && old.ends_with("after\n"), "{old}");
+    assert!(
+        old.contains("error: cannot reopen ") && old.ends_with("after\n"),
+        "{old}"
+    );
 }
 
 #[test]
@@ -143,9 +167,17 @@ fn an_existing_file_is_appended_to() {
 #[test]
 fn it_does_not_start_without_its_file() {
     let folder = Folder::new();
-    let engine = Engine::builder().deterministic(1).module("logger", Logger::default()).build().expect("an engine");
+    let engine = Engine::builder()
+        .deterministic(1)
+        .module("logger", Logger::default())
+        .build()
+        .expect("an engine");
     let path = folder.path("missing/log.txt");
-    assert!(engine.launch("logger", path.to_str().expect("the path is text")).is_err());
+    assert!(
+        engine
+            .launch("logger", path.to_str().expect("the path is text"))
+            .is_err()
+    );
 }
 
 #[test]
@@ -156,7 +188,10 @@ fn other_messages_are_ignored() {
     engine.run_until_idle();
     let before = folder.read("log.txt");
     for message_type in [MessageType::LUA, MessageType::RESPONSE, MessageType::ERROR] {
-        probe.cx.send(logger, message_type, 0, Body::Empty).expect("the logger is there");
+        probe
+            .cx
+            .send(logger, message_type, 0, Body::Empty)
+            .expect("the logger is there");
     }
     engine.run_until_idle();
     assert_eq!(folder.read("log.txt"), before);

@@ -19,7 +19,11 @@ struct Model {
 impl Model {
     fn new(workers: usize) -> Arc<Model> {
         let parkers = (0..workers).map(|_| Parker::new()).collect();
-        Arc::new(Model { queue: AtomicU32::new(0), idle: Idle::new(workers), parkers })
+        Arc::new(Model {
+            queue: AtomicU32::new(0),
+            idle: Idle::new(workers),
+            parkers,
+        })
     }
 
     fn push(&self) {
@@ -30,7 +34,9 @@ impl Model {
     }
 
     fn take(&self) -> bool {
-        self.queue.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tasks| tasks.checked_sub(1)).is_ok()
+        self.queue
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tasks| tasks.checked_sub(1))
+            .is_ok()
     }
 
     fn sees_work(&self) -> bool {
@@ -42,7 +48,10 @@ impl Model {
         let mut searching = self.idle.begin_search(true);
         loop {
             if searching && self.take() {
-                if self.idle.found() && self.sees_work() && let Some(worker) = self.idle.notify_one() {
+                if self.idle.found()
+                    && self.sees_work()
+                    && let Some(worker) = self.idle.notify_one()
+                {
                     self.parkers[worker].unpark();
                 }
                 return;

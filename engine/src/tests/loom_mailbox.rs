@@ -43,11 +43,19 @@ impl Model {
         let state = State::starting();
         assert_eq!(state.done(1), Done::Idle);
         let (queue, handled) = (Queue::new(), UnsafeCell::new(Vec::new()));
-        Arc::new(Model { queue, state, handled, answered: AtomicU32::new(0) })
+        Arc::new(Model {
+            queue,
+            state,
+            handled,
+            answered: AtomicU32::new(0),
+        })
     }
 
     fn link(&self, sender: u32, number: u32) {
-        let node = Node { next: AtomicPtr::new(std::ptr::null_mut()), content: UnsafeCell::new((sender, number)) };
+        let node = Node {
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            content: UnsafeCell::new((sender, number)),
+        };
         let node = NonNull::from(Box::leak(Box::new(node)));
         // SAFETY: leaked just now, freed by whoever pops it.
         unsafe { self.queue.push(node) };
@@ -82,7 +90,8 @@ impl Model {
             for _ in 0..snapshot.units {
                 let content = self.pop();
                 // SAFETY: we hold the turn.
-                self.handled.with_mut(|handled| unsafe { &mut *handled }.push(content));
+                self.handled
+                    .with_mut(|handled| unsafe { &mut *handled }.push(content));
             }
             if let Done::Idle = self.state.done(snapshot.units) {
                 return;
@@ -114,7 +123,9 @@ impl Model {
 
     fn try_pop(&self) -> Option<(u32, u32)> {
         // SAFETY: the caller holds the turn.
-        let Popped::Node(node) = (unsafe { self.queue.pop() }) else { return None };
+        let Popped::Node(node) = (unsafe { self.queue.pop() }) else {
+            return None;
+        };
         // SAFETY: leaked by `link`, and popped once.
         let node = unsafe { Box::from_raw(node.as_ptr()) };
         // SAFETY: ours alone; the model checks that the sender's write happened before.
@@ -178,7 +189,12 @@ fn two_senders_lose_nothing_and_keep_their_order() {
         // SAFETY: the turn is ours.
         let handled = model.handled.with(|handled| unsafe { &*handled }.clone());
         assert_eq!(handled.len(), 3);
-        let of = |sender| handled.iter().filter(move |seen| seen.0 == sender).map(|seen| seen.1);
+        let of = |sender| {
+            handled
+                .iter()
+                .filter(move |seen| seen.0 == sender)
+                .map(|seen| seen.1)
+        };
         assert!(of(1).eq([1, 2]) && of(2).eq([1]), "{handled:?}");
     });
 }

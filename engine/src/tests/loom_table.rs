@@ -17,9 +17,13 @@ struct Stub {
 
 impl Stub {
     fn new(handle: Handle) -> Arc<Stub> {
-        let stub = Arc::new(Stub { handle, content: UnsafeCell::new(0) });
+        let stub = Arc::new(Stub {
+            handle,
+            content: UnsafeCell::new(0),
+        });
         // SAFETY: not shared yet.
-        stub.content.with_mut(|content| unsafe { *content = handle.local() });
+        stub.content
+            .with_mut(|content| unsafe { *content = handle.local() });
         stub
     }
 
@@ -116,7 +120,10 @@ fn what_is_found_is_whole_while_the_table_grows() {
 fn what_is_found_stays_while_it_is_pinned() {
     check(|| {
         let (table, garbage) = (Arc::new(Table::<Stub>::new(0)), Arc::new(Garbage::default()));
-        let handle = table.insert(&Garbage::pin(&garbage), Stub::new).expect("there is room").handle();
+        let handle = table
+            .insert(&Garbage::pin(&garbage), Stub::new)
+            .expect("there is room")
+            .handle();
         let reader = {
             let (table, garbage) = (Arc::clone(&table), Arc::clone(&garbage));
             thread::spawn(move || {
@@ -126,7 +133,9 @@ fn what_is_found_stays_while_it_is_pinned() {
                 }
             })
         };
-        let stub = table.remove(handle).expect("it is there, and nobody else removes it");
+        let stub = table
+            .remove(handle)
+            .expect("it is there, and nobody else removes it");
         assert!(table.remove(handle).is_none());
         let stub = SendPtr(stub);
         // SAFETY: out of the table.

@@ -17,14 +17,26 @@ struct Node {
 fn node(logpath: Option<&str>) -> Node {
     let clock = Clock::manual(1_000_000_000);
     clock.advance_to_ns(250_000_000);
-    let env: BTreeMap<String, String> =
-        logpath.map(|path| ("logpath".to_owned(), path.to_owned())).into_iter().collect();
-    let engine = Engine::builder().clock(clock).env(env).deterministic(1).build().expect("an engine");
+    let env: BTreeMap<String, String> = logpath
+        .map(|path| ("logpath".to_owned(), path.to_owned()))
+        .into_iter()
+        .collect();
+    let engine = Engine::builder()
+        .clock(clock)
+        .env(env)
+        .deterministic(1)
+        .build()
+        .expect("an engine");
     let log = Probe::logger(&engine);
     let (caller, target) = (Probe::spawn(&engine), Probe::spawn(&engine));
     engine.run_until_idle();
     log.take();
-    Node { engine, log, caller, target }
+    Node {
+        engine,
+        log,
+        caller,
+        target,
+    }
 }
 
 impl Node {
@@ -35,7 +47,13 @@ impl Node {
 
     fn send(&self, message_type: MessageType, session: i32, bytes: &[u8]) {
         let cx = &self.caller.cx;
-        cx.send(self.target.handle(), message_type, session, cx.bytes(bytes).expect("there is room")).expect("the target is there");
+        cx.send(
+            self.target.handle(),
+            message_type,
+            session,
+            cx.bytes(bytes).expect("there is room"),
+        )
+        .expect("the target is there");
         self.engine.run_until_idle();
     }
 
@@ -68,7 +86,13 @@ fn every_message_between_logon_and_logoff_is_written() {
     assert!(log.iter().all(|line| line.source == node.caller.handle()));
     let path = folder.path(&node.file()).display().to_string();
     let texts: Vec<&str> = log.iter().map(|line| line.text()).collect();
-    assert_eq!(texts, [&format!("Open log file {path}"), &format!("Close log file {}", node.target.handle())]);
+    assert_eq!(
+        texts,
+        [
+            &format!("Open log file {path}"),
+            &format!("Close log file {}", node.target.handle())
+        ]
+    );
 }
 
 #[test]
@@ -82,7 +106,11 @@ fn a_second_log_is_appended_and_the_end_of_the_service_closes_it() {
     node.target.cx.exit();
     node.engine.run_until_idle();
     let text = folder.read(&node.file());
-    let heads: Vec<&str> = text.lines().filter_map(|line| line.split_once(" time")).map(|(head, _)| head).collect();
+    let heads: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once(" time"))
+        .map(|(head, _)| head)
+        .collect();
     assert_eq!(heads, ["open", "close", "open", "close"], "{text}");
 }
 
@@ -94,7 +122,10 @@ fn a_folder_that_is_missing_is_reported() {
     node.command("LOGON");
     node.send(MessageType::TEXT, 0, b"goes on");
     assert_eq!(node.target.take_texts(), ["goes on"]);
-    assert_eq!(node.log.take_texts(), [format!("Open log file {path}/{} fail", node.file())]);
+    assert_eq!(
+        node.log.take_texts(),
+        [format!("Open log file {path}/{} fail", node.file())]
+    );
 }
 
 #[test]
@@ -109,7 +140,10 @@ fn nothing_happens_without_logpath_or_service() {
     let path = folder.path("").display().to_string();
     let node = self::node(Some(&path));
     assert_eq!(node.caller.cx.command("LOGON", ":ffff"), None);
-    node.caller.cx.send(node.target.handle(), MessageType::TEXT, 0, Body::Empty).expect("the target is there");
+    node.caller
+        .cx
+        .send(node.target.handle(), MessageType::TEXT, 0, Body::Empty)
+        .expect("the target is there");
     node.engine.run_until_idle();
     assert_eq!(node.log.take_texts(), Vec::<String>::new());
     assert_eq!(std::fs::read_dir(folder.path("")).expect("our folder").count(), 0);

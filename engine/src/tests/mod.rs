@@ -12,8 +12,16 @@ mod command;
 #[cfg(not(loom))]
 mod harbor;
 #[cfg(not(loom))]
+mod lifecycle;
+#[cfg(not(loom))]
 mod logger;
 #[cfg(not(loom))]
 mod message_log;
 #[cfg(not(loom))]
 mod probe;
+#[cfg(not(loom))]
+mod prop_mailbox;
+#[cfg(not(loom))]
+mod prop_table;
+#[cfg(not(loom))]
+mod threads;

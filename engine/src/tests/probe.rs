@@ -30,9 +30,18 @@ impl Probe {
     /// Starts a probe.
     pub(super) fn spawn(engine: &Engine) -> Probe {
         let (cx, seen) = (Arc::default(), Arc::default());
-        let service = Recorder { cx: Arc::clone(&cx), seen: Arc::clone(&seen) };
-        engine.spawn(service, ServiceOptions::default()).expect("a probe starts");
-        let cx = cx.lock().unwrap_or_else(PoisonError::into_inner).take().expect("set when it started");
+        let service = Recorder {
+            cx: Arc::clone(&cx),
+            seen: Arc::clone(&seen),
+        };
+        engine
+            .spawn(service, ServiceOptions::default())
+            .expect("a probe starts");
+        let cx = cx
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .expect("set when it started");
         Probe { cx, seen }
     }
 
@@ -76,6 +85,9 @@ impl Service for Recorder {
             session: message.session(),
             bytes: message.bytes().to_vec(),
         };
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(seen);
     }
 }

@@ -24,13 +24,16 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new() -> Alarm {
-        Alarm { wakes_at_ms: AtomicU64::new(AWAKE) }
+        Alarm {
+            wakes_at_ms: AtomicU64::new(AWAKE),
+        }
     }
 
     /// The timer thread is about to sleep until `wakes_at_ms`, or for ever. It must look into its inbox after this.
     pub(crate) fn announce(&self, wakes_at_ms: Option<u64>) {
         // Relaxed: ordered by the fence.
-        self.wakes_at_ms.store(wakes_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
+        self.wakes_at_ms
+            .store(wakes_at_ms.unwrap_or(NEVER), Ordering::Relaxed);
         // SeqCst: the announcement is before the second look; pairs with the fence in `must_wake`.
         fence(Ordering::SeqCst);
     }

@@ -51,7 +51,10 @@ impl Timer {
             thread: OnceLock::new(),
             stopping: AtomicBool::new(false),
         };
-        Timer { shared: Arc::new(shared), running: Mutex::new(None) }
+        Timer {
+            shared: Arc::new(shared),
+            running: Mutex::new(None),
+        }
     }
 
     /// Arms `message` for the service `to`, `delay_cs` from now. Takes no lock.
@@ -73,7 +76,11 @@ impl Timer {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.is_none() && !self.shared.is_stopping() {
             let shared = Arc::clone(&self.shared);
-            *running = Some(thread::Builder::new().name("timer".to_owned()).spawn(move || shared.run())?);
+            *running = Some(
+                thread::Builder::new()
+                    .name("timer".to_owned())
+                    .spawn(move || shared.run())?,
+            );
         }
         Ok(())
     }
@@ -174,7 +181,9 @@ impl Shared {
         match wakes_at_ms {
             None => thread::park(),
             Some(at_ms) => {
-                let left_ns = at_ms.saturating_mul(NS_PER_MS).saturating_sub(self.clock.now_ns());
+                let left_ns = at_ms
+                    .saturating_mul(NS_PER_MS)
+                    .saturating_sub(self.clock.now_ns());
                 thread::park_timeout(Duration::from_nanos(left_ns));
             }
         }

@@ -34,7 +34,10 @@ struct Model {
 
 impl Model {
     fn arm(&self, deadline_ms: u64) {
-        let armed = Box::new(Armed { next: AtomicPtr::new(std::ptr::null_mut()), deadline_ms });
+        let armed = Box::new(Armed {
+            next: AtomicPtr::new(std::ptr::null_mut()),
+            deadline_ms,
+        });
         // SAFETY: freshly made and given away; `pop` returns it once.
         unsafe { self.inbox.push(NonNull::from(Box::leak(armed))) };
         if self.alarm.must_wake(deadline_ms) {
@@ -65,7 +68,11 @@ fn no_timer_is_slept_past() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(|| {
-        let model = Arc::new(Model { inbox: Queue::new(), alarm: Alarm::new(), woken: AtomicBool::new(false) });
+        let model = Arc::new(Model {
+            inbox: Queue::new(),
+            alarm: Alarm::new(),
+            woken: AtomicBool::new(false),
+        });
         let workers = [20, 10].map(|deadline_ms| {
             let model = model.clone();
             loom::thread::spawn(move || model.arm(deadline_ms))
@@ -82,11 +89,16 @@ fn no_timer_is_slept_past() {
             wheel.extend(came_in);
             model.alarm.awake();
         };
-        workers.into_iter().for_each(|worker| worker.join().expect("arming does not panic"));
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().expect("arming does not panic"));
         let woken = model.woken.load(Ordering::Relaxed);
         for deadline_ms in model.empty_inbox() {
             let in_time = wakes_at_ms.is_some_and(|at_ms| at_ms <= deadline_ms);
-            assert!(in_time || woken, "asleep until {wakes_at_ms:?}, a timer for {deadline_ms} is in the inbox");
+            assert!(
+                in_time || woken,
+                "asleep until {wakes_at_ms:?}, a timer for {deadline_ms} is in the inbox"
+            );
         }
     });
 }

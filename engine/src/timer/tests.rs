@@ -24,17 +24,29 @@ struct Fixture {
 }
 
 fn fixture(clock: Clock) -> Fixture {
-    let arena = Arena::new(ArenaConfig { reserve_bytes: 64 << 20, ..ArenaConfig::default() }).expect("64 MiB of address space");
+    let arena = Arena::new(ArenaConfig {
+        reserve_bytes: 64 << 20,
+        ..ArenaConfig::default()
+    })
+    .expect("64 MiB of address space");
     let (tell, expired) = channel();
     let seen_by = clock.clone();
     let expire = move |to: Handle, message: Message| {
-        assert_eq!((message.source(), message.message_type()), (Handle::SYSTEM, MessageType::RESPONSE));
+        assert_eq!(
+            (message.source(), message.message_type()),
+            (Handle::SYSTEM, MessageType::RESPONSE)
+        );
         assert!(message.is_empty());
         // The test may have ended.
         let _ = tell.send((to.bits(), message.session(), seen_by.now_ms(), seen_by.now_cs()));
     };
     let timer = Timer::new(clock.clone(), Arc::new(expire));
-    Fixture { arena, clock, timer, expired }
+    Fixture {
+        arena,
+        clock,
+        timer,
+        expired,
+    }
 }
 
 fn response(arena: Arena, session: i32) -> Message {
@@ -43,7 +55,8 @@ fn response(arena: Arena, session: i32) -> Message {
 
 impl Fixture {
     fn arm(&self, session: i32, delay_cs: u32) {
-        self.timer.arm(Handle::from_bits(9), response(self.arena, session), delay_cs);
+        self.timer
+            .arm(Handle::from_bits(9), response(self.arena, session), delay_cs);
     }
 
     /// Goes to `at_ms` and says what expires there.
@@ -84,7 +97,10 @@ fn one_tick_expires_in_arming_order() {
         armed.push(session);
     }
     assert_eq!(fixture.sessions_at(500), armed);
-    assert_eq!(fixture.sessions_at(600), armed.iter().map(|session| session + 100).collect::<Vec<_>>());
+    assert_eq!(
+        fixture.sessions_at(600),
+        armed.iter().map(|session| session + 100).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -131,7 +147,10 @@ fn the_thread_wakes_for_an_earlier_deadline() {
         fixture.arm(session, 1);
         let (_, expired, _, seen_cs) = fixture.next();
         assert_eq!(expired, session);
-        assert!(seen_cs > armed_at_cs, "armed at {armed_at_cs} cs for 1 cs, seen at {seen_cs} cs");
+        assert!(
+            seen_cs > armed_at_cs,
+            "armed at {armed_at_cs} cs for 1 cs, seen at {seen_cs} cs"
+        );
     }
     fixture.timer.stop();
     assert_eq!(fixture.expired.try_recv().ok(), None);
@@ -157,13 +176,23 @@ fn many_threads_lose_nothing_and_nothing_is_early() {
                 })
             })
             .collect();
-        threads.into_iter().map(|thread| thread.join().expect("arming does not panic")).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("arming does not panic"))
+            .collect()
     });
     let mut due: HashMap<u32, HashMap<i32, u64>> = late_enough.into_iter().collect();
     for _ in 0..THREADS * PER_THREAD as u32 {
         let (owner, session, seen_ms, _) = fixture.next();
-        let due_ms = due.get_mut(&owner).expect("a known owner").remove(&session).expect("expires once");
-        assert!(seen_ms >= due_ms, "{session} of {owner}: due at {due_ms} ms, seen at {seen_ms} ms");
+        let due_ms = due
+            .get_mut(&owner)
+            .expect("a known owner")
+            .remove(&session)
+            .expect("expires once");
+        assert!(
+            seen_ms >= due_ms,
+            "{session} of {owner}: due at {due_ms} ms, seen at {seen_ms} ms"
+        );
     }
     assert!(due.values().all(HashMap::is_empty));
 }
@@ -171,7 +200,11 @@ fn many_threads_lose_nothing_and_nothing_is_early() {
 #[test]
 fn expiring_may_arm_again_and_stop_the_timer() {
     static ROUNDS: AtomicUsize = AtomicUsize::new(0);
-    let arena = Arena::new(ArenaConfig { reserve_bytes: 64 << 20, ..ArenaConfig::default() }).expect("64 MiB of address space");
+    let arena = Arena::new(ArenaConfig {
+        reserve_bytes: 64 << 20,
+        ..ArenaConfig::default()
+    })
+    .expect("64 MiB of address space");
     let (tell, told) = channel();
     let own: Arc<OnceLock<Weak<Timer>>> = Arc::default();
     let timer = Arc::new({
@@ -179,7 +212,10 @@ fn expiring_may_arm_again_and_stop_the_timer() {
         Timer::new(
             Clock::system(),
             Arc::new(move |to, message| {
-                let timer = own.get().and_then(Weak::upgrade).expect("the test holds the timer");
+                let timer = own
+                    .get()
+                    .and_then(Weak::upgrade)
+                    .expect("the test holds the timer");
                 if ROUNDS.fetch_add(1, Ordering::Relaxed) < 3 {
                     timer.arm(to, message, 1);
                 } else {
@@ -192,7 +228,8 @@ fn expiring_may_arm_again_and_stop_the_timer() {
     own.set(Arc::downgrade(&timer)).expect("set once");
     timer.start().expect("a thread");
     timer.arm(Handle::from_bits(1), response(arena, 1), 1);
-    told.recv_timeout(PATIENCE).expect("the fourth expiry stops the timer");
+    told.recv_timeout(PATIENCE)
+        .expect("the fourth expiry stops the timer");
     assert_eq!(ROUNDS.load(Ordering::Relaxed), 4);
 }
 
