@@ -42,6 +42,8 @@ pub const BODY_OFFSET: usize = 64;
 pub(crate) const ENVELOPE_OFFSET: usize = 32;
 /// Words of 8 bytes between header and body that belong to the layers above.
 pub const ENVELOPE_WORDS: usize = (BODY_OFFSET - ENVELOPE_OFFSET) / 8;
+/// The envelope in bytes.
+pub const ENVELOPE_LEN: usize = ENVELOPE_WORDS * 8;
 /// What a block takes besides its body: header, envelope, and the zero byte.
 pub(crate) const OVERHEAD_BYTES: usize = BODY_OFFSET + 1;
 

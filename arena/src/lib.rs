@@ -47,7 +47,9 @@ pub use arena::{Arena, ArenaConfig, BlockInfo};
 pub use block::BlockState;
 pub use buf::{Buf, BufMut};
 pub use error::{AttachError, ClaimError, ConfigureError, LoanError, ReserveError};
-pub use layout::{BODY_OFFSET, ENVELOPE_WORDS, MAX_ARENAS, MAX_RESERVE_BYTES, PAGE_BYTES, SEGMENT_BYTES};
+pub use layout::{
+    BODY_OFFSET, ENVELOPE_LEN, ENVELOPE_WORDS, MAX_ARENAS, MAX_RESERVE_BYTES, PAGE_BYTES, SEGMENT_BYTES,
+};
 pub use links::{Attached, Attachments};
 pub use sites::CallSite;
 pub use stats::{ClassStats, Stats};

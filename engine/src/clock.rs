@@ -11,8 +11,9 @@
 //! `10 * t'` is sure to see `now_cs() >= t'`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use fulmar_arena::sync::atomic::{AtomicU64, Ordering};
 
 /// Tells the time to one engine; clones tell the same time.
 ///

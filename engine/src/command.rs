@@ -18,34 +18,37 @@
 //! | `LOGON`, `LOGOFF` | address | |
 //! | `SIGNAL` | address, number | |
 
-use crate::{Context, Handle, SendFailure};
+use crate::{Context, Handle, SendFailure, message_log};
 
 /// Carries out `name` with `param` for the service of `cx`.
 pub(crate) fn run(cx: &Context, name: &str, param: &str) -> Option<String> {
+    match name {
+        "EXIT" => cx.exit(),
+        "KILL" => _ = resolve(cx, param).map(|handle| cx.kill(handle)),
+        "SETENV" => setenv(cx, param),
+        "ABORT" => cx.engine().abort(),
+        "LOGON" => _ = resolve(cx, param).map(|handle| message_log::log_on(cx, handle)),
+        "LOGOFF" => _ = resolve(cx, param).map(|handle| message_log::log_off(cx, handle)),
+        "SIGNAL" => signal(cx, param),
+        _ => return answer(cx, name, param),
+    }
+    None
+}
+
+/// The commands that have a result.
+fn answer(cx: &Context, name: &str, param: &str) -> Option<String> {
     match name {
         "TIMEOUT" => timeout(cx, param),
         "REG" => reg(cx, param),
         "QUERY" => cx.engine().names().query(param.strip_prefix('.')?).map(address),
         "NAME" => set_name(cx, param),
-        "EXIT" => none(cx.exit()),
-        "KILL" => none(resolve(cx, param).map(|handle| cx.kill(handle))),
         "LAUNCH" => launch(cx, param),
         "GETENV" => cx.engine().env().get(param),
-        "SETENV" => none(setenv(cx, param)),
         "STARTTIME" => Some(cx.engine().clock().start_time().to_string()),
-        "ABORT" => none(cx.engine().abort()),
         "MONITOR" => monitor(cx, param),
         "STAT" => Some(stat(cx, param)),
-        "LOGON" => none(resolve(cx, param).map(|handle| crate::message_log::log_on(cx, handle))),
-        "LOGOFF" => none(resolve(cx, param).map(|handle| crate::message_log::log_off(cx, handle))),
-        "SIGNAL" => none(signal(cx, param)),
         _ => None,
     }
-}
-
-/// For commands that only have an effect.
-fn none<T>(_effect: T) -> Option<String> {
-    None
 }
 
 fn timeout(cx: &Context, param: &str) -> Option<String> {

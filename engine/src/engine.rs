@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_epoch as epoch;
 use fulmar_arena::Arena;
-use fulmar_arena::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use crate::clock::Clock;
 use crate::env::Env;
@@ -48,6 +48,8 @@ struct Inner {
     timer: Timer,
     endless_after: Duration,
     phase: AtomicU8,
+    /// [`Engine::abort`] was called: the logger is to follow the last service.
+    aborted: AtomicBool,
     /// Services that count for the end of the engine, and those that do not.
     live: Mutex<Live>,
     ended: Condvar,
@@ -200,6 +202,7 @@ impl EngineBuilder {
                 scheduler,
                 endless_after: self.endless_after,
                 phase: AtomicU8::new(BUILT),
+                aborted: AtomicBool::new(false),
                 live: Mutex::default(),
                 ended: Condvar::new(),
                 exit_monitor: AtomicU32::new(0),
@@ -414,7 +417,7 @@ impl Engine {
             hook(self);
         }
         if on_service_thread() {
-            self.retire_all(|_| true);
+            self.abort();
             return false;
         }
         let logger = self.names().query(LOGGER);
@@ -432,8 +435,14 @@ impl Engine {
     }
 
     /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors.
+    ///
+    /// The logger ends when all others have, and writes what it was sent until then.
     pub fn abort(&self) {
-        self.retire_all(|_| true);
+        // Relaxed: `retire_last` reads it after the lock of the count, which whoever ends last takes before or after us.
+        self.0.aborted.store(true, Ordering::Relaxed);
+        let logger = self.names().query(LOGGER);
+        self.retire_all(|handle| Some(handle) != logger);
+        self.retire_last();
     }
 
     /// Runs `hook` when [`Engine::shutdown`] begins. Later hooks run first.
@@ -501,7 +510,7 @@ impl Engine {
                 .as_ref()
                 .is_some_and(|slot| slot.destination() == handle)
         })?;
-        Some(f(running.join.as_pthread_t() as u64))
+        Some(f(running.join.as_pthread_t()))
     }
 
     /// The handles that are live now, in ascending slot order.
@@ -613,11 +622,17 @@ impl Engine {
         let Some(cell) = self.0.table.remove(handle) else {
             return false;
         };
+        let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);
         // SAFETY: the table's count is ours until the close unit carries it on.
         let cell = unsafe { cell.as_ref() };
-        // Relaxed: a hint; the close unit follows.
-        cell.counters.closing.store(true, Ordering::Relaxed);
+        let mark = if is_logger {
+            &cell.counters.drains
+        } else {
+            &cell.counters.closing
+        };
+        // Relaxed: the close unit follows, and releases it.
+        mark.store(true, Ordering::Relaxed);
         match cell.mailbox.state.add_close() {
             Added::Pending => {}
             // SAFETY: raising the units from zero is what makes the turn ours.
@@ -634,6 +649,21 @@ impl Engine {
         {
             // A monitor that is gone, or is this very service, hears nothing.
             let _ = self.send(handle, monitor, MessageType::CLIENT, 0, Body::Empty);
+        }
+    }
+
+    /// After an abort: retires the logger when nobody else is left.
+    fn retire_last(&self) {
+        let alone = {
+            let live = self.live();
+            live.counted + live.uncounted == 1
+        };
+        // Relaxed: if the abort took the lock before us, it happened before; otherwise it will find the count as we do.
+        if alone
+            && self.0.aborted.load(Ordering::Relaxed)
+            && let Some(logger) = self.names().query(LOGGER)
+        {
+            self.retire(logger);
         }
     }
 
@@ -663,6 +693,7 @@ impl Engine {
             }
             self.0.ended.notify_all();
         }
+        self.retire_last();
         if let Lane::Own(thread) = &cell.lane {
             thread.end();
         }

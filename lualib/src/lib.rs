@@ -1,1 +1,28 @@
-//! To be written.
+//! The Lua host of Fulmar: services written in Lua, with skynet's API.
+//!
+//! [`boot`] makes an engine whose `snlua` module runs Lua services; [`exec`] runs one script. The Lua libraries and stock
+//! services live inside this crate (`lua/`, `service/`), their definitions for editors in `meta/`.
+//!
+//! Inside: a [`vm`] per service, the coroutine scheduler in [`tasks`], the message format in [`seri`], the functions that
+//! Lua code sees in [`core`] and its neighbours. [`stack`] is the one place that knows how Lua errors cross Rust.
+
+mod code_cache;
+pub mod config;
+mod core;
+mod embedded;
+mod library;
+mod memory;
+mod memory_module;
+mod node;
+mod profile;
+pub mod seri;
+mod signal;
+mod snlua;
+mod stack;
+mod tasks;
+mod vm;
+mod wanted;
+
+pub use node::{
+    BootError, Script, boot, boot_deterministic, exec, is_embedded_service, is_native_service, lua_version,
+};

@@ -5,8 +5,8 @@ use crate::{Arena, BODY_OFFSET, BufMut, ConfigureError, LoanError, PAGE_BYTES, S
 
 /// Lengths around every edge: granules, classes, pages, segments.
 const LENGTHS: [usize; 22] = [
-    0, 1, 62, 63, 64, 127, 128, 448, 1000, 4031, 8191, 16_319, 16_320, 65_471, 65_472, 65_536, 131_007, 131_008,
-    1_048_576, 4_194_239, 4_194_240, 9_000_000,
+    0, 1, 62, 63, 64, 127, 128, 448, 1000, 4031, 8191, 16_319, 16_320, 65_471, 65_472, 65_536, 131_007,
+    131_008, 1_048_576, 4_194_239, 4_194_240, 9_000_000,
 ];
 
 #[test]
@@ -83,7 +83,10 @@ fn slices_share_the_block_and_keep_it() {
     let middle = whole.slice(2..=6);
     let last = middle.slice(4..);
     let none = whole.slice(10..);
-    assert_eq!((&middle[..], &last[..], &none[..]), (&b"23456"[..], &b"6"[..], &b""[..]));
+    assert_eq!(
+        (&middle[..], &last[..], &none[..]),
+        (&b"23456"[..], &b"6"[..], &b""[..])
+    );
     assert!(!middle.is_whole_body());
     assert!(whole.slice(..).is_whole_body());
     assert_eq!(arena.inspect(whole.body_ptr().as_ptr()).unwrap().references, 4);
@@ -145,19 +148,45 @@ fn the_process_arena_is_one() {
 
 #[test]
 fn the_longest_body_is_known() {
-    let arena = Arena::new(crate::ArenaConfig { reserve_bytes: 3 * SEGMENT_BYTES, ..Default::default() }).unwrap();
+    let arena = Arena::new(crate::ArenaConfig {
+        reserve_bytes: 3 * SEGMENT_BYTES,
+        ..Default::default()
+    })
+    .unwrap();
     let error = arena.loan(usize::MAX, 0).unwrap_err();
-    let LoanError::TooLarge { requested_bytes: usize::MAX, max_bytes } = error else { panic!("{error}") };
-    assert_eq!(arena.loan(max_bytes + 1, 0).unwrap_err(), LoanError::TooLarge { requested_bytes: max_bytes + 1, max_bytes });
+    let LoanError::TooLarge {
+        requested_bytes: usize::MAX,
+        max_bytes,
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        arena.loan(max_bytes + 1, 0).unwrap_err(),
+        LoanError::TooLarge {
+            requested_bytes: max_bytes + 1,
+            max_bytes
+        }
+    );
     let longest = arena.loan(max_bytes, 0).unwrap();
     assert_eq!(longest.capacity(), max_bytes);
     assert_eq!(max_bytes, 2 * SEGMENT_BYTES - 65);
     drop(longest);
     assert_empty(arena);
 
-    let single = Arena::new(crate::ArenaConfig { reserve_bytes: 1, ..Default::default() }).unwrap();
+    let single = Arena::new(crate::ArenaConfig {
+        reserve_bytes: 1,
+        ..Default::default()
+    })
+    .unwrap();
     assert_eq!(single.stats().reserved_bytes as usize, SEGMENT_BYTES);
-    assert_eq!(single.loan(SEGMENT_BYTES - PAGE_BYTES - 65, 0).unwrap().capacity(), SEGMENT_BYTES - PAGE_BYTES - 65);
+    assert_eq!(
+        single
+            .loan(SEGMENT_BYTES - PAGE_BYTES - 65, 0)
+            .unwrap()
+            .capacity(),
+        SEGMENT_BYTES - PAGE_BYTES - 65
+    );
 }
 
 #[cfg(debug_assertions)]
@@ -168,7 +197,15 @@ fn a_debug_build_overwrites_what_is_freed_and_knows_who_loaned() {
     buf.fill(1);
     let line = line!() - 2;
     let sites = arena.call_sites();
-    assert_eq!((sites.len(), sites[0].location.line(), sites[0].blocks, sites[0].bytes), (1, line, 1, 128));
+    assert_eq!(
+        (
+            sites.len(),
+            sites[0].location.line(),
+            sites[0].blocks,
+            sites[0].bytes
+        ),
+        (1, line, 1, 128)
+    );
     assert!(sites[0].to_string().contains("buffers.rs"), "{}", sites[0]);
     let body = buf.body_ptr();
     drop(buf);

@@ -1,7 +1,6 @@
 //! Tests that need the crate's inside, or that look at it as a whole. `loom_*` are models and run under `--cfg loom`
 //! only; the others need real memory and run without it.
 
-
 #[cfg(not(loom))]
 mod buffers;
 #[cfg(not(loom))]
@@ -10,7 +9,10 @@ mod threads;
 /// An arena of the size that checkers allow, for one test.
 #[cfg(not(loom))]
 fn small_arena() -> crate::Arena {
-    let config = crate::ArenaConfig { reserve_bytes: 256 << 20, ..Default::default() };
+    let config = crate::ArenaConfig {
+        reserve_bytes: 256 << 20,
+        ..Default::default()
+    };
     crate::Arena::new(config).expect("256 MiB of address space")
 }
 

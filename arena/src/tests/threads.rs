@@ -45,7 +45,10 @@ fn flood(messages: usize) {
     let low = arena.stats();
     // What the sleeping producer loans from: a page for each of its classes.
     assert!(low.used_bytes <= 4 * PAGE_BYTES as u64, "{low:?}");
-    assert!(low.system_bytes <= low.used_bytes && low.cached_bytes == 0, "{low:?}");
+    assert!(
+        low.system_bytes <= low.used_bytes && low.cached_bytes == 0,
+        "{low:?}"
+    );
     assert!(low.used_bytes * 10 < high);
     done.send(()).unwrap();
     producer.join().unwrap();
@@ -188,9 +191,15 @@ fn churn(threads: usize, rounds: usize) {
             scope.spawn(move || {
                 let mut seed = me as u64 + 1;
                 for _ in 0..rounds {
-                    seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                    seed = seed
+                        .wrapping_mul(6364136223846793005)
+                        .wrapping_add(1442695040888963407);
                     let (slot, shape) = ((seed >> 33) as usize % SLOTS, seed >> 20 & 0x3FF);
-                    let len = if shape == 0 { 70_000 } else { (shape as usize * 3) + 1 };
+                    let len = if shape == 0 {
+                        70_000
+                    } else {
+                        (shape as usize * 3) + 1
+                    };
                     let mut buf = arena.loan(len, me as u32).unwrap();
                     let mark = slot as u8;
                     buf.fill(mark);
@@ -210,5 +219,9 @@ fn churn(threads: usize, rounds: usize) {
     assert_empty(arena);
     arena.trim();
     let end = arena.stats();
-    assert_eq!((end.used_bytes, end.cached_bytes, end.system_bytes), (0, 0, 0), "{end:?}");
+    assert_eq!(
+        (end.used_bytes, end.cached_bytes, end.system_bytes),
+        (0, 0, 0),
+        "{end:?}"
+    );
 }

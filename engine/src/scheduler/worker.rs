@@ -127,7 +127,7 @@ impl<'a> Worker<'a> {
         let turns = self.turns.get().wrapping_add(1);
         self.turns.set(turns);
         if turns.is_multiple_of(INJECTOR_EVERY)
-            && let Some(task) = self.from_injector()
+            && let Some(task) = self.take_from_injector()
         {
             return Some(task);
         }
@@ -141,18 +141,18 @@ impl<'a> Worker<'a> {
         self.streak.set(0);
         // In turn, so that services which are pinned here and others do not starve each other.
         let first = if turns.is_multiple_of(2) {
-            self.from_inbox()
+            self.take_from_inbox()
         } else {
             self.deque.pop()
         };
         first
-            .or_else(|| self.from_inbox())
+            .or_else(|| self.take_from_inbox())
             .or_else(|| self.deque.pop())
-            .or_else(|| self.from_injector())
+            .or_else(|| self.take_from_injector())
             .or_else(|| self.shared.run_next.take())
     }
 
-    fn from_inbox(&self) -> Option<Task> {
+    fn take_from_inbox(&self) -> Option<Task> {
         if self.shared.inbox.is_empty() {
             None
         } else {
@@ -160,7 +160,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn from_injector(&self) -> Option<Task> {
+    fn take_from_injector(&self) -> Option<Task> {
         let injector = &self.scheduler.injector;
         if injector.is_empty() {
             None

@@ -55,6 +55,8 @@ pub(super) struct Run {
 pub(crate) struct Counters {
     /// Retirement has begun. A hint for the runner, to end the batch early; the state word decides.
     pub(crate) closing: AtomicBool,
+    /// Retired, but what it was sent before is still handled: the logger.
+    pub(crate) drains: AtomicBool,
     /// The monitor saw it stay in one message for too long.
     pub(crate) endless: AtomicBool,
     /// Messages of the running batch that have been popped.
@@ -150,6 +152,7 @@ impl Counters {
     fn new() -> Counters {
         Counters {
             closing: AtomicBool::new(false),
+            drains: AtomicBool::new(false),
             endless: AtomicBool::new(false),
             taken: AtomicU32::new(0),
             messages: AtomicU64::new(0),

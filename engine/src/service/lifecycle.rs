@@ -86,12 +86,14 @@ impl ServiceCell {
         meter.begin(&self.counters);
         loop {
             let snapshot = self.mailbox.state.snapshot();
-            if snapshot.closing {
+            let messages = snapshot.units - u64::from(snapshot.closing);
+            // Relaxed: set before the close unit was added, which the snapshot has acquired.
+            if snapshot.closing && (messages == 0 || !self.counters.drains.load(Ordering::Relaxed)) {
                 self.close();
                 return TurnEnd::Closed;
             }
-            let batch = snapshot.units.min(budget);
-            let handled = self.with_run(|run| self.batch(&cx, run, slot, snapshot.units, batch));
+            let batch = messages.min(budget);
+            let handled = self.with_run(|run| self.batch(&cx, run, slot, messages, batch));
             meter.end(&self.counters);
             match self.mailbox.state.done(handled) {
                 Done::Idle => return TurnEnd::Idle,

@@ -81,30 +81,12 @@ impl Service for Writer {
 
 impl Writer {
     fn line(&mut self, cx: &Context, source: Handle, text: &[u8]) {
-        let out = &mut self.waiting;
         if let Sink::File { .. } = self.sink {
             self.stamp
-                .write(out, cx.engine().clock().start_time(), cx.now_cs());
+                .write(&mut self.waiting, cx.engine().clock().start_time(), cx.now_cs());
         }
-        let coloured = self.colour && matches!(self.sink, Sink::Stdout);
-        let (dim, red, plain) = if coloured {
-            ("\x1b[2m", "\x1b[31m", "\x1b[0m")
-        } else {
-            ("", "", "")
-        };
-        let is_error = coloured && text.starts_with(b"error");
-        out.extend_from_slice(dim.as_bytes());
-        out.extend_from_slice(format!("[{source}]").as_bytes());
-        out.extend_from_slice(plain.as_bytes());
-        out.push(b' ');
-        if is_error {
-            out.extend_from_slice(red.as_bytes());
-        }
-        out.extend_from_slice(text);
-        if is_error {
-            out.extend_from_slice(plain.as_bytes());
-        }
-        out.push(b'\n');
+        let colour = self.colour && matches!(self.sink, Sink::Stdout);
+        write_line(&mut self.waiting, colour, source, text);
     }
 
     /// Continues in a new file of the same name. When it cannot be opened the old one stays in use, and says why.
@@ -147,6 +129,19 @@ enum Sink {
     File { path: PathBuf, file: File },
 }
 
+/// Writes `[:%08x] <text>`, with the address dimmed and an error in red where colours are wanted.
+fn write_line(out: &mut Vec<u8>, colour: bool, source: Handle, text: &[u8]) {
+    let address = format!("[{source}]");
+    let is_error = text.starts_with(b"error");
+    let parts: [&[u8]; 5] = match colour {
+        true if is_error => [DIM, address.as_bytes(), b"\x1b[0;31m ", text, PLAIN],
+        true => [DIM, address.as_bytes(), b"\x1b[0m ", text, b""],
+        false => [b"", address.as_bytes(), b" ", text, b""],
+    };
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.push(b'\n');
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
@@ -171,5 +166,28 @@ impl Stamp {
     }
 }
 
+const DIM: &[u8] = b"\x1b[2m";
+const PLAIN: &[u8] = b"\x1b[0m";
 /// Collected lines are written when they reach this size, even if more are waiting.
 const WRITE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(colour: bool, text: &str) -> String {
+        let mut out = Vec::new();
+        write_line(&mut out, colour, Handle::from_bits(0x1a), text.as_bytes());
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn colours_are_added_only_where_they_are_wanted() {
+        assert_eq!(line(false, "error: no"), "[:0000001a] error: no\n");
+        assert_eq!(line(true, "fine"), "\x1b[2m[:0000001a]\x1b[0m fine\n");
+        assert_eq!(
+            line(true, "error: no"),
+            "\x1b[2m[:0000001a]\x1b[0;31m error: no\x1b[0m\n"
+        );
+    }
+}

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::probe::Probe;
 use crate::local_time::LocalTime;
 use crate::services::logger::Logger;
-use crate::{Body, Clock, Engine, Handle, MessageType};
+use crate::{Body, Clock, Context, Engine, Handle, Message, MessageType, Service, ServiceOptions};
 
 /// A folder that goes away with the test.
 pub(super) struct Folder(PathBuf);
@@ -102,15 +103,17 @@ fn a_burst_of_lines_is_complete_and_in_order() {
 }
 
 #[test]
-fn lines_that_wait_are_written_when_the_logger_ends() {
+fn lines_that_wait_are_written_when_the_logger_is_killed() {
     let folder = Folder::new();
     let (engine, logger) = engine_with_log(&folder);
     let probe = Probe::spawn(&engine);
-    probe.cx.log("last words");
-    engine.run_until_idle();
+    (0..100).for_each(|line| probe.cx.log(&format!("line {line}")));
     probe.cx.kill(logger);
+    probe.cx.log("too late");
     engine.run_until_idle();
-    assert!(folder.read("log.txt").contains("last words\n"));
+    let text = folder.read("log.txt");
+    assert_eq!(text.lines().filter(|line| line.contains("] line ")).count(), 100);
+    assert!(text.ends_with(&format!("KILL :{:x}\n", logger.bits())), "{text}");
 }
 
 #[test]
@@ -180,6 +183,67 @@ fn it_does_not_start_without_its_file() {
     );
 }
 
+/// Logs a few lines when it is told to, and one when it stops.
+struct Talker;
+
+impl Service for Talker {
+    fn receive(&mut self, cx: &Context, _message: Message) {
+        (0..LINES).for_each(|line| cx.log(&format!("line {line}")));
+    }
+
+    fn stop(&mut self, cx: &Context) {
+        cx.log("goodbye");
+    }
+}
+
+/// Runs talkers on threads, ends the engine by `end`, and counts their lines.
+fn talk_until(end: impl FnOnce(&Engine)) {
+    let folder = Folder::new();
+    let engine = Engine::builder()
+        .threads(2)
+        .module("logger", Logger::default())
+        .build()
+        .expect("an engine");
+    let path = folder.path("log.txt");
+    let logger = engine
+        .launch("logger", path.to_str().expect("the path is text"))
+        .expect("the logger starts");
+    assert!(engine.names().register("logger", logger));
+    let probe = Probe::spawn(&engine);
+    for _ in 0..TALKERS {
+        let talker = engine
+            .spawn(Talker, ServiceOptions::default())
+            .expect("it starts");
+        probe
+            .cx
+            .send(talker, MessageType::TEXT, 0, Body::Empty)
+            .expect("it is there");
+    }
+    (0..LINES).for_each(|line| probe.cx.log(&format!("line {line}")));
+    engine.start();
+    end(&engine);
+    engine.wait();
+    let text = folder.read("log.txt");
+    let count = |ending: &str| text.lines().filter(|line| line.ends_with(ending)).count();
+    assert_eq!(count("goodbye"), TALKERS, "what is said while everything ends");
+    let of_probe = format!("[{}] line", probe.handle());
+    assert_eq!(
+        text.lines().filter(|line| line.contains(&of_probe)).count(),
+        LINES,
+        "what was said before"
+    );
+}
+
+#[test]
+fn no_line_is_lost_by_a_shutdown() {
+    talk_until(|engine| assert!(engine.shutdown(Duration::from_secs(60))));
+}
+
+#[test]
+fn no_line_is_lost_by_an_abort() {
+    talk_until(Engine::abort);
+}
+
 #[test]
 fn other_messages_are_ignored() {
     let folder = Folder::new();
@@ -196,3 +260,6 @@ fn other_messages_are_ignored() {
     engine.run_until_idle();
     assert_eq!(folder.read("log.txt"), before);
 }
+
+const TALKERS: usize = 20;
+const LINES: usize = 5_000;

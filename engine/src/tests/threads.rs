@@ -431,7 +431,7 @@ fn under_stress_every_message_counts_once() {
     let victims: Arc<Mutex<Vec<Handle>>> = Arc::default();
     let launch = |index: usize| {
         let placement = [Placement::Any, Placement::Worker(index % 3), Placement::Any][index % 3];
-        let limit = (index % 4 == 0).then_some(MailboxLimit {
+        let limit = index.is_multiple_of(4).then_some(MailboxLimit {
             capacity: 3,
             policy: Policy::DropOldest,
         });

@@ -38,7 +38,6 @@ pub(crate) struct Wheel<T> {
     /// Entries whose deadline was past when they were armed; the next `advance` expires them first.
     overdue: Vec<Entry<T>>,
     now_ms: u64,
-    len: usize,
 }
 
 impl<T> Wheel<T> {
@@ -48,18 +47,11 @@ impl<T> Wheel<T> {
             levels: Box::new(std::array::from_fn(|_| Level::new())),
             overdue: Vec::new(),
             now_ms,
-            len: 0,
         }
-    }
-
-    /// How many entries are armed.
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// Arms `entry`. A deadline that is past, or now, expires with the next [`advance`](Self::advance).
     pub(crate) fn insert(&mut self, deadline_ms: u64, entry: T) {
-        self.len += 1;
         if deadline_ms < self.now_ms {
             self.overdue.push(Entry { deadline_ms, entry });
         } else {
@@ -85,7 +77,6 @@ impl<T> Wheel<T> {
         if !self.overdue.is_empty() {
             let mut late = std::mem::take(&mut self.overdue);
             late.sort_by_key(|entry| entry.deadline_ms); // stable; one pass when they are in order already
-            self.len -= late.len();
             late.drain(..)
                 .for_each(|late| expire(late.deadline_ms, late.entry));
         }
@@ -93,7 +84,6 @@ impl<T> Wheel<T> {
             self.now_ms = next.start_ms;
             let mut entries = self.levels[next.level].take(next.slot);
             if next.level == 0 {
-                self.len -= entries.len();
                 entries
                     .drain(..)
                     .for_each(|due| expire(due.deadline_ms, due.entry));
@@ -103,6 +93,17 @@ impl<T> Wheel<T> {
             self.levels[next.level].recycle(next.slot, entries);
         }
         self.now_ms = now_ms;
+    }
+
+    /// How many entries are armed.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.levels
+            .iter()
+            .flat_map(|level| &level.slots)
+            .map(Vec::len)
+            .sum::<usize>()
+            + self.overdue.len()
     }
 
     /// Puts an entry where invariant 1 wants it.

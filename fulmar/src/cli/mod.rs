@@ -1,0 +1,82 @@
+//! The command line: one file per subcommand. Each returns a status, or a [`report::Failure`] that is printed here.
+//!
+//! Exit status: 0 done, 1 a failure that the text on standard error explains, 2 a command line that is not
+//! understood, 128 plus the signal's number when a second signal cut a shutdown short.
+
+mod check;
+mod daemon;
+mod exec;
+mod node;
+mod report;
+mod run;
+mod signals;
+mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs Lua services with skynet's API on a zero-copy engine.
+#[derive(Parser)]
+#[command(name = "fulmar", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a node from a skynet config.
+    Run {
+        /// The config file.
+        config: PathBuf,
+        #[command(flatten)]
+        overrides: Overrides,
+    },
+    /// Run one Lua script as a service, without a config; ends when its services have ended.
+    Exec {
+        #[command(flatten)]
+        overrides: Overrides,
+        /// The script.
+        script: PathBuf,
+        /// Handed to the script as `...`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Say what a config would start and what is missing, without starting anything.
+    Check {
+        /// The config file.
+        config: PathBuf,
+    },
+    /// Print the version of Fulmar and of the Lua inside.
+    Version,
+}
+
+/// Settings that the command line may give in place of the config.
+#[derive(Args)]
+struct Overrides {
+    /// Worker threads (1 to 1024), in place of the config's `thread`.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Log to this file, in place of the config's `logger`.
+    #[arg(long, value_name = "FILE")]
+    log: Option<String>,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run { config, overrides } => run::run(&config, &overrides),
+        Command::Exec {
+            overrides,
+            script,
+            args,
+        } => exec::exec(&script, &args, &overrides),
+        Command::Check { config } => check::check(&config),
+        Command::Version => version::version(),
+    };
+    outcome.unwrap_or_else(|failure| {
+        failure.print();
+        ExitCode::FAILURE
+    })
+}

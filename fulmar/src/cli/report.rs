@@ -1,0 +1,149 @@
+//! What a person reads: failures with their place and what to do next. Colours on a terminal, none elsewhere.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use fulmar_lualib::config::{ConfigError, Position, SettingsError};
+
+/// Why a command ends with status 1.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    what: String,
+    at: Option<Position>,
+    advice: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl fmt::Display) -> Self {
+        Self {
+            what: what.to_string(),
+            at: None,
+            advice: None,
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub(crate) fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    pub(crate) fn print(&self) {
+        // Standard error is all there is to complain on.
+        let _ = self.write(&mut io::stderr().lock(), Paint::of(&io::stderr()));
+    }
+
+    fn write(&self, out: &mut impl Write, paint: Paint) -> io::Result<()> {
+        writeln!(out, "{} {}", paint.red("error:"), self.what)?;
+        if let Some(Position {
+            line: Some(line),
+            text: Some(text),
+            ..
+        }) = &self.at
+        {
+            writeln!(out, "{:>6} | {text}", line)?;
+        }
+        match &self.advice {
+            Some(advice) => writeln!(out, "  {} {advice}", paint.cyan("help:")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            what: error.to_string(),
+            at: error.position().cloned(),
+            advice: Some(error.advice()),
+        }
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(&error).advise(error.advice())
+    }
+}
+
+/// Wraps words in terminal colours, or leaves them as they are.
+#[derive(Clone, Copy)]
+pub(crate) struct Paint {
+    on: bool,
+}
+
+impl Paint {
+    /// Colours for `stream` when it is a terminal and nobody asked for plain text (`NO_COLOR`, a dumb terminal).
+    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        Self {
+            on: stream.is_terminal() && !plain,
+        }
+    }
+
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
+    pub(crate) fn red(self, words: &str) -> String {
+        self.wrap("1;31", words)
+    }
+
+    pub(crate) fn yellow(self, words: &str) -> String {
+        self.wrap("1;33", words)
+    }
+
+    pub(crate) fn green(self, words: &str) -> String {
+        self.wrap("1;32", words)
+    }
+
+    pub(crate) fn cyan(self, words: &str) -> String {
+        self.wrap("36", words)
+    }
+
+    fn wrap(self, code: &str, words: &str) -> String {
+        if self.on {
+            format!("\x1b[{code}m{words}\x1b[0m")
+        } else {
+            words.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(failure: &Failure, on: bool) -> String {
+        let mut out = Vec::new();
+        failure.write(&mut out, Paint { on }).expect("writing to memory");
+        String::from_utf8(out).expect("only text was written")
+    }
+
+    #[test]
+    fn a_failure_shows_its_line_and_what_to_do() {
+        let at = Position {
+            path: "c".into(),
+            line: Some(3),
+            text: Some("thread = = 1".into()),
+        };
+        let failure = Failure {
+            what: "c:3: no".into(),
+            at: Some(at),
+            advice: Some("mend it".into()),
+        };
+        assert_eq!(
+            printed(&failure, false),
+            "error: c:3: no\n     3 | thread = = 1\n  help: mend it\n"
+        );
+    }
+
+    #[test]
+    fn colours_are_only_where_they_are_wanted() {
+        let failure = Failure::new("no").advise("mend it");
+        assert!(printed(&failure, true).contains("\x1b["));
+        assert!(!printed(&failure, false).contains('\x1b'));
+    }
+}

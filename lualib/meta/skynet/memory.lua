@@ -1,0 +1,47 @@
+---@meta skynet.memory
+
+--- The memory that the engine holds.
+---@class skynet.memory
+local memory = {}
+
+--- Bytes in use.
+---@return integer
+function memory.total() end
+
+--- Blocks in use.
+---@return integer
+function memory.block() end
+
+--- Bytes by service.
+---@return table<skynet.handle, integer>
+function memory.info() end
+
+--- Bytes of this service.
+---@return integer
+function memory.current() end
+
+--- Logs the bytes of every service and their sum.
+function memory.dump() end
+
+--- Logs what the allocator tells about itself.
+---@param opts? string
+function memory.dumpinfo(opts) end
+
+--- Figures of the allocator, by name.
+---@return table<string, integer>
+function memory.jestat() end
+
+--- One figure of the allocator.
+---@param name string
+---@return integer
+function memory.mallctl(name) end
+
+--- Writes a heap profile, where the allocator can.
+function memory.dumpheap() end
+
+--- Turns heap profiling on or off; tells whether it is on.
+---@param on? boolean
+---@return boolean
+function memory.profactive(on) end
+
+return memory

@@ -1,0 +1,112 @@
+//! The accounting allocator of one Lua state: counts bytes, warns at doublings, refuses beyond a limit.
+
+use std::alloc::{Layout, alloc, dealloc, realloc};
+use std::ffi::c_void;
+use std::ptr;
+
+use fulmar_engine::Context;
+
+use crate::seri::ExternalStrings;
+
+/// What one Lua state has allocated. The state's allocator owns a pointer to it for the state's whole life.
+pub(crate) struct Memory {
+    used_bytes: usize,
+    limit_bytes: usize,
+    warn_bytes: usize,
+    /// Bytes of arena blocks that the state's external strings keep alive; they count against the limit.
+    strings: *const ExternalStrings,
+    context: Context,
+}
+
+impl Memory {
+    /// Memory that counts what `strings` hold too; the pointer must stay valid while the state lives.
+    pub(crate) fn new(context: Context, strings: *const ExternalStrings) -> Memory {
+        Memory {
+            used_bytes: 0,
+            limit_bytes: usize::MAX,
+            warn_bytes: FIRST_WARNING_BYTES,
+            strings,
+            context,
+        }
+    }
+
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
+    /// Sets the hard limit; 0 means none.
+    pub(crate) fn limit(&mut self, bytes: usize) {
+        self.limit_bytes = if bytes == 0 { usize::MAX } else { bytes };
+    }
+
+    fn external(&self) -> usize {
+        // SAFETY: the creator keeps the strings alive and in place; they are only touched on the service's own turn.
+        unsafe { (*self.strings).held_bytes() }
+    }
+
+    fn warn(&mut self) {
+        while self.used_bytes > self.warn_bytes {
+            self.warn_bytes = self.warn_bytes.saturating_mul(2);
+        }
+        self.context.log(&format!(
+            "Memory warning {:.2} M",
+            self.used_bytes as f64 / MEBIBYTE
+        ));
+    }
+}
+
+const FIRST_WARNING_BYTES: usize = 32 << 20;
+const MEBIBYTE: f64 = (1 << 20) as f64;
+/// The strictest alignment that Lua asks of a block (`LUAI_MAXALIGN`).
+const ALIGNMENT: usize = 8;
+
+/// `lua_Alloc` over the program's global allocator.
+///
+/// # Safety
+/// `memory` points to a [`Memory`] that only this state uses; the other arguments follow Lua's contract.
+pub(crate) unsafe extern "C" fn allocate(
+    memory: *mut c_void,
+    block: *mut c_void,
+    old_bytes: usize,
+    new_bytes: usize,
+) -> *mut c_void {
+    // SAFETY: Lua calls its allocator on the thread that runs the state, never re-entrantly.
+    let memory = unsafe { &mut *memory.cast::<Memory>() };
+    // For a fresh block Lua passes the kind of object in `old_bytes`.
+    let old_bytes = if block.is_null() { 0 } else { old_bytes };
+    if new_bytes == 0 {
+        if !block.is_null() {
+            memory.used_bytes -= old_bytes;
+            // SAFETY: Lua gives back a block of ours with the size it asked for.
+            unsafe { dealloc(block.cast(), layout(old_bytes)) };
+        }
+        return ptr::null_mut();
+    }
+    let used_bytes = memory.used_bytes - old_bytes + new_bytes;
+    // Shrinking always succeeds: Lua does not check for failure there.
+    if new_bytes > old_bytes
+        && memory.limit_bytes != usize::MAX
+        && used_bytes.saturating_add(memory.external()) > memory.limit_bytes
+    {
+        return ptr::null_mut();
+    }
+    let fresh = if block.is_null() {
+        // SAFETY: the size is not zero.
+        unsafe { alloc(layout(new_bytes)) }
+    } else {
+        // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
+        unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }
+    };
+    if !fresh.is_null() {
+        memory.used_bytes = used_bytes;
+        if used_bytes > memory.warn_bytes {
+            memory.warn();
+        }
+    }
+    fresh.cast()
+}
+
+fn layout(bytes: usize) -> Layout {
+    // SAFETY: the alignment is a power of two, and Lua's sizes are far below `isize::MAX`.
+    unsafe { Layout::from_size_align_unchecked(bytes, ALIGNMENT) }
+}

@@ -1,0 +1,174 @@
+//! `skynet.memory`: what the node's arena holds, in all and by service.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use fulmar_engine::Handle;
+use mlua::ffi::{self, lua_State};
+
+use crate::stack::{self, native};
+use crate::vm::Vm;
+
+const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"total", total),
+    (c"block", block),
+    (c"info", info),
+    (c"current", current),
+    (c"dump", dump),
+    (c"dumpinfo", no_profiler),
+    (c"jestat", jestat),
+    (c"mallctl", mallctl),
+    (c"dumpheap", no_profiler),
+    (c"profactive", profactive),
+];
+
+/// Opens the module.
+pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned. Stack: one result.
+    unsafe {
+        ffi::lua_createtable(state, 0, FUNCTIONS.len() as c_int);
+        stack::register(state, FUNCTIONS);
+        1
+    }
+}
+
+native! {
+    /// `total() -> bytes` in live blocks of the arena.
+    fn total(state) {
+        // SAFETY: pushes an integer.
+        unsafe {
+            ffi::lua_pushinteger(state, (*Vm::of(state)).arena.stats().live_bytes as ffi::lua_Integer);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `block() -> integer`: live blocks of the arena.
+    fn block(state) {
+        // SAFETY: pushes an integer.
+        unsafe {
+            ffi::lua_pushinteger(state, (*Vm::of(state)).arena.stats().live_blocks as ffi::lua_Integer);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `info() -> { [handle] = bytes }`
+    fn info(state) {
+        // SAFETY: the figures move into Lua's own memory before a table is made. Stack: one result.
+        unsafe {
+            let pairs = (*Vm::of(state)).arena.bytes_by_owner();
+            let count = pairs.len();
+            let copy = {
+                // A memory error here would lose `pairs`; it is bounded by the number of services.
+                let size = count * size_of::<(u32, usize)>();
+                let copy = ffi::lua_newuserdatauv(state, size.max(1), 0).cast::<(u32, usize)>();
+                ptr::copy_nonoverlapping(pairs.as_ptr(), copy, count);
+                drop(pairs);
+                copy
+            };
+            ffi::lua_createtable(state, 0, count as c_int);
+            for place in 0..count {
+                let (owner, bytes) = copy.add(place).read();
+                ffi::lua_pushinteger(state, bytes as ffi::lua_Integer);
+                ffi::lua_rawseti(state, -2, owner.into());
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `current() -> bytes` of this service's blocks.
+    fn current(state) {
+        // SAFETY: pushes an integer.
+        unsafe {
+            let vm = Vm::of(state);
+            let me = (*vm).context.handle().bits();
+            let bytes: usize = (*vm).arena.bytes_by_owner().iter().filter(|(owner, _)| *owner == me).map(|pair| pair.1).sum();
+            ffi::lua_pushinteger(state, bytes as ffi::lua_Integer);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `dump()`: logs the bytes of every service.
+    fn dump(state) {
+        // SAFETY: no Lua code runs in here.
+        unsafe {
+            let vm = Vm::of(state);
+            (*vm).context.log("dump all service mem:");
+            let mut sum = 0;
+            for (owner, bytes) in (*vm).arena.bytes_by_owner() {
+                sum += bytes;
+                let handle = Handle::from_bits(owner);
+                (*vm).context.log(&format!("{handle} -> {}kb {}b", bytes >> 10, bytes % 1024));
+            }
+            (*vm).context.log(&format!("+total: {}kb", sum >> 10));
+            Ok(0)
+        }
+    }
+}
+
+native! {
+    /// `jestat() -> table`: the arena's figures under the names that skynet's tools read.
+    fn jestat(state) {
+        // SAFETY: plain figures only while Lua may raise. Stack: one result.
+        unsafe {
+            let stats = (*Vm::of(state)).arena.stats();
+            let rows = [
+                (c"stats.allocated", stats.live_bytes),
+                (c"stats.active", stats.live_bytes),
+                (c"stats.resident", stats.committed_bytes),
+                (c"stats.retained", stats.committed_bytes.saturating_sub(stats.live_bytes)),
+                (c"stats.mapped", stats.committed_bytes),
+            ];
+            drop(stats);
+            ffi::lua_createtable(state, 0, rows.len() as c_int);
+            for (name, bytes) in rows {
+                ffi::lua_pushinteger(state, bytes as ffi::lua_Integer);
+                ffi::lua_setfield(state, -2, name.as_ptr());
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `mallctl(name) -> integer`: there is no such allocator underneath.
+    fn mallctl(state) {
+        // SAFETY: the check may raise; nothing is owned. Stack: one result.
+        unsafe {
+            ffi::luaL_checklstring(state, 1, ptr::null_mut());
+            let name = stack::text_at(state, 1).unwrap_or_default();
+            (*Vm::of(state)).context.log(&format!("No jemalloc : mallctl {name}."));
+            ffi::lua_pushinteger(state, 0);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `profactive([bool]) -> bool`
+    fn profactive(state) {
+        // SAFETY: pushes a boolean.
+        unsafe {
+            (*Vm::of(state)).context.log("No jemalloc");
+            ffi::lua_pushboolean(state, 0);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    fn no_profiler(state) {
+        // SAFETY: no Lua code runs in here.
+        unsafe {
+            (*Vm::of(state)).context.log("No jemalloc");
+            Ok(0)
+        }
+    }
+}

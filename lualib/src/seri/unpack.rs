@@ -1,0 +1,238 @@
+//! Bytes to Lua values.
+//!
+//! Every function here may end in a long jump (Lua raises when its memory limit is reached), so their frames hold
+//! plain data only. A malformed stream never raises: it comes back as an [`UnpackError`] with the stack as it was.
+
+#![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code: one note per function states the stack's shape
+
+use std::ffi::{c_int, c_void};
+
+use fulmar_arena::Attachments;
+use mlua::ffi;
+use thiserror::Error;
+
+use super::format::{
+    BOOLEAN, F64, LONG_STRING, MAX_UNPACK_DEPTH, Malformed, NIL, NUMBER, Number, POINTER, Reader,
+    SHORT_STRING, TABLE, head, split,
+};
+use super::scan::Hints;
+use super::strings::ExternalStrings;
+
+/// Why a stream did not become values.
+///
+/// Shape: plain data, so that it may be held where Lua can raise.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum UnpackError {
+    /// No packer wrote this, or it nests deeper than the reader goes.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// A key is not a number, which no Lua table accepts.
+    #[error("table index is NaN")]
+    NanKey,
+    /// More values than a Lua stack holds.
+    #[error("stack overflow (too many values to unpack)")]
+    Stack,
+}
+
+impl UnpackError {
+    /// Raises this as a Lua string that starts with the position of the calling Lua code.
+    ///
+    /// # Safety
+    /// `state` is a Lua state in a protected call with two free slots; nothing with a destructor is alive in the
+    /// frames that the jump leaves.
+    pub unsafe fn raise(self, state: *mut ffi::lua_State) -> ! {
+        // SAFETY: by this function's contract. Stack: position, then text, then both as one string.
+        unsafe {
+            match self {
+                Self::Malformed(malformed) => ffi::luaL_error(
+                    state,
+                    c"Invalid serialize stream %I (line:%d)".as_ptr(),
+                    malformed.left as ffi::lua_Integer,
+                    malformed.line as c_int,
+                ),
+                Self::NanKey => ffi::luaL_error(state, c"table index is NaN".as_ptr()),
+                Self::Stack => ffi::luaL_error(state, c"stack overflow (too many values to unpack)".as_ptr()),
+            };
+            unreachable!("an error was raised")
+        }
+    }
+}
+
+/// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
+/// its block carries beside, if anything. On an error the stack is as it was.
+///
+/// Cost: no allocation but Lua's own; tables are created at their final size. What a stream makes Lua allocate is
+/// bounded by a small multiple of its length.
+///
+/// # Errors
+/// [`UnpackError`], as its variants say.
+///
+/// # Safety
+/// `state` is a Lua state in a protected call. This may raise (memory), so nothing with a destructor is alive in the
+/// frames from here to that call. `bytes` and the block stay alive and unchanged meanwhile, also when a finalizer runs.
+/// `strings` belongs to the state and lives until it is closed.
+pub unsafe fn unpack(
+    state: *mut ffi::lua_State,
+    bytes: &[u8],
+    attachments: Option<Attachments<'_>>,
+    strings: &ExternalStrings,
+) -> Result<c_int, UnpackError> {
+    // SAFETY: by this function's contract.
+    let top = unsafe { ffi::lua_gettop(state) };
+    let count = attachments.as_ref().map_or(0, ExactSizeIterator::len);
+    let mut builder = Builder {
+        state,
+        reader: Reader::new(bytes, count),
+        hints: None,
+        attachments,
+        strings,
+    };
+    // SAFETY: as above.
+    let outcome = unsafe { builder.all() };
+    if outcome.is_err() {
+        // SAFETY: as above; drops what was pushed so far.
+        unsafe { ffi::lua_settop(state, top) };
+    }
+    outcome
+}
+
+/// Slots that are ensured at once for values that no table encloses.
+const VALUE_SLOTS: c_int = 16;
+/// Slots that a table needs while it is filled: itself, a key, a value, and one for whatever Lua pushes.
+const TABLE_SLOTS: c_int = 4;
+
+/// Head of the only value that Lua refuses as a key though it is not nil.
+const FLOAT_HEAD: u8 = head(NUMBER, F64);
+
+/// One run over a stream. Has no destructor, because Lua may jump out of it.
+struct Builder<'a> {
+    state: *mut ffi::lua_State,
+    reader: Reader<'a>,
+    hints: Option<Hints>,
+    attachments: Option<Attachments<'a>>,
+    strings: &'a ExternalStrings,
+}
+
+const _: () = assert!(!std::mem::needs_drop::<Builder<'_>>());
+
+impl Builder<'_> {
+    /// Pushes the values up to the end of the stream.
+    unsafe fn all(&mut self) -> Result<c_int, UnpackError> {
+        let mut count = 0;
+        while let Some(head) = self.reader.next_head() {
+            // SAFETY: `unpack`'s contract. Stack: + one value for each turn, room ensured before.
+            unsafe {
+                if count % VALUE_SLOTS == 0 && ffi::lua_checkstack(self.state, VALUE_SLOTS + TABLE_SLOTS) == 0
+                {
+                    return Err(UnpackError::Stack);
+                }
+                self.value(head, 0)?;
+            }
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Pushes the value whose head was just read.
+    #[inline(always)]
+    unsafe fn value(&mut self, head: u8, depth: u32) -> Result<(), UnpackError> {
+        let (kind, cookie) = split(head);
+        // SAFETY: `unpack`'s contract. Stack: + one value, for which the caller made room.
+        unsafe {
+            match kind {
+                NIL => ffi::lua_pushnil(self.state),
+                BOOLEAN => ffi::lua_pushboolean(self.state, c_int::from(cookie != 0)),
+                NUMBER => match self.reader.number(cookie)? {
+                    Number::Integer(integer) => ffi::lua_pushinteger(self.state, integer),
+                    Number::Float(float) => ffi::lua_pushnumber(self.state, float),
+                },
+                POINTER => {
+                    let address = self.reader.pointer()?;
+                    ffi::lua_pushlightuserdata(
+                        self.state,
+                        std::ptr::without_provenance_mut::<c_void>(address),
+                    );
+                }
+                SHORT_STRING => {
+                    let string = self.reader.bytes(usize::from(cookie))?;
+                    self.string(string);
+                }
+                LONG_STRING => {
+                    let string = self.reader.long_string(cookie)?;
+                    self.string(string);
+                }
+                TABLE => self.table(cookie, depth)?,
+                _ => {
+                    self.reader.attachment()?;
+                    self.external()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pushes the key whose head was just read.
+    #[inline(always)]
+    unsafe fn key(&mut self, head: u8, depth: u32) -> Result<(), UnpackError> {
+        if head == FLOAT_HEAD
+            && let Ok(Number::Float(float)) = self.reader.clone().number(F64)
+            && float.is_nan()
+        {
+            return Err(UnpackError::NanKey);
+        }
+        // SAFETY: `unpack`'s contract. Stack: + the key.
+        unsafe { self.value(head, depth) }
+    }
+
+    /// Pushes a string.
+    #[inline(always)]
+    unsafe fn string(&mut self, bytes: &[u8]) {
+        // SAFETY: `unpack`'s contract; Lua copies the bytes. Stack: + the string.
+        unsafe { ffi::lua_pushlstring(self.state, bytes.as_ptr().cast(), bytes.len()) };
+    }
+
+    /// Pushes the next attachment.
+    #[cold]
+    unsafe fn external(&mut self) -> Result<(), UnpackError> {
+        let attached = self.attachments.as_mut().and_then(Iterator::next);
+        let buf = attached.ok_or_else(|| self.reader.malformed())?.clone();
+        // SAFETY: `unpack`'s contract. Stack: + the string, which takes the count. Nothing here has a destructor then.
+        unsafe { self.strings.push(self.state, buf) };
+        Ok(())
+    }
+
+    /// Pushes a table whose head was just read.
+    unsafe fn table(&mut self, cookie: u8, depth: u32) -> Result<(), UnpackError> {
+        if depth >= MAX_UNPACK_DEPTH {
+            return Err(self.reader.malformed().into());
+        }
+        let stream_bytes = self.reader.left();
+        let hints = self.hints.get_or_insert_with(|| Hints::new(stream_bytes));
+        let pairs = hints.pairs_of(&self.reader, cookie, depth)?;
+        let items = self.reader.item_count(cookie)?;
+        // SAFETY: `unpack`'s contract. Stack: + the table; while it is filled, an item or a key and a value above.
+        // The scan of the outermost table has seen every item and pair, so the sizes are bounded by the stream.
+        unsafe {
+            if ffi::lua_checkstack(self.state, TABLE_SLOTS) == 0 {
+                return Err(UnpackError::Stack);
+            }
+            ffi::lua_createtable(self.state, items as c_int, pairs.min(c_int::MAX as u32) as c_int);
+            for index in 1..=ffi::lua_Integer::from(items) {
+                let head = self.reader.head()?;
+                self.value(head, depth + 1)?;
+                ffi::lua_rawseti(self.state, -2, index);
+            }
+            loop {
+                let key = self.reader.head()?;
+                if split(key).0 == NIL {
+                    return Ok(());
+                }
+                self.key(key, depth + 1)?;
+                let value = self.reader.head()?;
+                self.value(value, depth + 1)?;
+                ffi::lua_rawset(self.state, -3);
+            }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! `snlua`: the native service that hosts one Lua service.
+//!
+//! Launching only sends the service its own command line; the Lua state is opened and the script runs when that message
+//! arrives, on a worker. So many services load at once, and a script that cannot start does not disturb its creator.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use fulmar_arena::Arena;
+use fulmar_engine::{Context, Message, MessageType, Module, Payload, Service, SignalTarget, StartError};
+use mlua::ffi::{self, lua_State};
+
+use crate::node::Node;
+use crate::signal::{Running, SignalState};
+use crate::vm::{Vm, as_argument};
+use crate::{code_cache, embedded, stack, tasks};
+
+/// The module: makes Lua services of one node.
+pub(crate) struct Snlua {
+    pub(crate) node: Arc<Node>,
+}
+
+impl Module for Snlua {
+    fn create(&self) -> Box<dyn Service> {
+        Box::new(LuaService {
+            node: Arc::clone(&self.node),
+            signal: Arc::default(),
+            vm: None,
+            loaded: false,
+        })
+    }
+}
+
+struct LuaService {
+    node: Arc<Node>,
+    signal: Arc<SignalState>,
+    vm: Option<Box<Vm>>,
+    loaded: bool,
+}
+
+// SAFETY: the Lua state and the pointers into it are only touched inside `receive` and `stop`, which the engine never runs
+// on two threads at once and between which it synchronises.
+unsafe impl Send for LuaService {}
+
+impl Service for LuaService {
+    fn start(&mut self, context: &Context, arguments: &str) -> Result<(), StartError> {
+        let line = context
+            .bytes(arguments.as_bytes())
+            .map_err(|error| StartError::new(error.to_string()))?;
+        context
+            .send(context.handle(), MessageType::TEXT, 0, line)
+            .map_err(|error| StartError::new(error.to_string()))
+    }
+
+    fn receive(&mut self, context: &Context, message: Message) {
+        if !self.loaded {
+            self.loaded = true;
+            self.load(context, &message);
+            return;
+        }
+        let Some(vm) = &mut self.vm else { return };
+        let vm: *mut Vm = &mut **vm;
+        // SAFETY: the box outlives the turn, and nothing else of this service runs.
+        unsafe {
+            tasks::receive(vm, message);
+            settle_memory(vm);
+        }
+    }
+
+    fn stop(&mut self, context: &Context) {
+        let Some(mut vm) = self.vm.take() else { return };
+        let pointer: *mut Vm = &mut *vm;
+        // SAFETY: as in `receive`; this is the last turn.
+        unsafe { tasks::abandon(pointer) };
+        vm.close();
+        let arena = Arena::process();
+        if vm.script_blocks > 0 {
+            arena.release_owner(context.handle().bits());
+        }
+    }
+
+    fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
+        Some(Arc::clone(&self.signal) as Arc<dyn SignalTarget>)
+    }
+}
+
+impl LuaService {
+    /// Opens the state and runs the script's main chunk.
+    fn load(&mut self, context: &Context, message: &Message) {
+        let line = match message.payload() {
+            Payload::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => String::new(),
+        };
+        let arena = Arena::process();
+        let vm = match Vm::open(
+            context.clone(),
+            Arc::clone(&self.node),
+            arena,
+            Arc::clone(&self.signal),
+        ) {
+            Ok(vm) => vm,
+            Err(error) => {
+                context.log(&format!("lua loader error : {error}"));
+                give_up(context);
+                return;
+            }
+        };
+        let vm: *mut Vm = &mut **self.vm.insert(vm);
+        let mut line = line;
+        // SAFETY: the argument outlives the protected call; the box outlives the turn.
+        unsafe {
+            let main = (*vm).main;
+            let running = Running::enter(vm, main);
+            let status = stack::protect(main, run_script, as_argument(&mut line), 1);
+            running.leave();
+            if status != ffi::LUA_OK {
+                let text =
+                    stack::text_at(main, -1).unwrap_or_else(|| "(error object is not a string)".to_owned());
+                ffi::lua_settop(main, 0);
+                context.log(&format!("lua loader error : {text}"));
+                give_up(context);
+                return;
+            }
+            ffi::lua_settop(main, 0);
+            if let Some(limit) = (*vm).asked_limit {
+                (*vm).limit_memory(limit);
+                context.log(&format!(
+                    "Set memory limit to {:.2} M",
+                    limit as f64 / f64::from(1 << 20)
+                ));
+            }
+            ffi::lua_gc(main, ffi::LUA_GCRESTART);
+            ffi::lua_gc(main, ffi::LUA_GCGEN);
+            tasks::start_forks(vm);
+            settle_memory(vm);
+        }
+    }
+}
+
+/// Tells the launcher that the script cannot start, and ends the service.
+fn give_up(context: &Context) {
+    if let Ok(body) = context.bytes(b"ERROR") {
+        // Without a launcher there is nobody to tell.
+        let _ = context.send_name(".launcher", MessageType::TEXT, 0, body);
+    }
+    context.exit();
+}
+
+/// Runs the loader with the service's command line. Protected; its argument is the line.
+unsafe extern "C-unwind" fn run_script(state: *mut lua_State) -> c_int {
+    // SAFETY: the line lives in the caller's frame; the settings are owned by the node. Nothing is owned here when Lua
+    // raises. Stack: handler, loader, command line, host table.
+    unsafe {
+        let line = ffi::lua_touserdata(state, 1).cast::<String>();
+        let vm = Vm::of(state);
+        let node = Arc::as_ptr(&(*vm).node);
+        ffi::lua_settop(state, 0);
+        for (name, key) in [
+            (c"LUA_PATH", "lua_path"),
+            (c"LUA_CPATH", "lua_cpath"),
+            (c"LUA_SERVICE", "luaservice"),
+            (c"LUA_PRELOAD", "preload"),
+        ] {
+            if let Some(text) = (*node).path(key) {
+                stack::push_bytes(state, text.as_bytes());
+                ffi::lua_setglobal(state, name.as_ptr());
+            }
+        }
+        ffi::lua_pushcclosure(state, tasks::traceback, 0);
+        let status = match (*node).loader() {
+            Some(file) => code_cache::load_file(state, file.as_ptr()),
+            None => match embedded::library("loader") {
+                Some(loader) => code_cache::load_embedded(state, loader),
+                None => return ffi::luaL_error(state, c"no embedded loader".as_ptr()),
+            },
+        };
+        if status != ffi::LUA_OK {
+            ffi::lua_error(state);
+        }
+        stack::push_bytes(state, (*line).as_bytes());
+        push_host(state);
+        let status = ffi::lua_pcall(state, 2, 0, 1);
+        if status != ffi::LUA_OK {
+            ffi::lua_error(state);
+        }
+        ffi::lua_pushnil(state);
+        1
+    }
+}
+
+/// The table through which the loader finds embedded services.
+unsafe fn push_host(state: *mut lua_State) {
+    // SAFETY: nothing is owned. Stack: one table more.
+    unsafe {
+        ffi::lua_createtable(state, 0, 2);
+        stack::register(
+            state,
+            &[(c"service", find_service), (c"is_skynet_tree", is_skynet_tree)],
+        );
+    }
+}
+
+/// `host.service(name) -> chunk, template | nil`
+unsafe extern "C-unwind" fn find_service(state: *mut lua_State) -> c_int {
+    // SAFETY: the name stays on the stack while it is looked at. Stack: at most two results.
+    unsafe {
+        ffi::luaL_checklstring(state, 1, std::ptr::null_mut());
+        let name = std::str::from_utf8(stack::bytes_at(state, 1).unwrap_or_default()).unwrap_or_default();
+        let Some(service) = embedded::service(name) else {
+            return 0;
+        };
+        if code_cache::load_embedded(state, service) != ffi::LUA_OK {
+            ffi::lua_error(state);
+        }
+        ffi::lua_pushstring(state, c"./service/?.lua".as_ptr());
+        2
+    }
+}
+
+/// `host.is_skynet_tree(dir) -> boolean`: whether the folder also holds `launcher.lua`.
+unsafe extern "C-unwind" fn is_skynet_tree(state: *mut lua_State) -> c_int {
+    // SAFETY: the name is copied and dropped before anything is pushed. Stack: one result.
+    unsafe {
+        ffi::luaL_checklstring(state, 1, std::ptr::null_mut());
+        let found = {
+            let folder = stack::text_at(state, 1).unwrap_or_default();
+            std::path::Path::new(&folder).join("launcher.lua").is_file()
+        };
+        ffi::lua_pushboolean(state, found.into());
+        1
+    }
+}
+
+/// Lua does not count external strings as garbage to come: tell it how many bytes have arrived, and let it work them off.
+unsafe fn settle_memory(vm: *mut Vm) {
+    // SAFETY: a step may run finalizers, which Lua protects; no reference is held across it.
+    unsafe {
+        (*vm).arrived_bytes += (*vm).strings.take_arrived_bytes();
+        if (*vm).arrived_bytes >= EXTERNAL_STEP_BYTES {
+            let arrived = std::mem::take(&mut (*vm).arrived_bytes);
+            ffi::lua_gc((*vm).main, ffi::LUA_GCSTEP, arrived);
+        }
+        (*vm).signal.publish((*vm).heap_bytes());
+    }
+}
+
+/// Bytes of external strings that may arrive between two garbage collections on their account.
+const EXTERNAL_STEP_BYTES: usize = 16 << 20;

@@ -1,0 +1,167 @@
+//! How a native function ends: the one place that knows how a Lua error leaves Rust.
+//!
+//! A Lua error is a long jump over the frames between the raise and the protected call. Nothing that has a destructor may
+//! be alive in those frames. Every native therefore computes an [`Outcome`], drops what it holds, and hands the outcome
+//! to [`finish`], which parks the text in the service's own memory before it raises. Calls into Lua that may raise by
+//! themselves (argument checks, allocations, metamethods) happen only where no such value is alive.
+
+use std::ffi::{CStr, c_int, c_void};
+
+use mlua::ffi::{self, lua_State};
+
+use crate::vm::Vm;
+
+/// Why a native raises: the text of a Lua error, which gets the caller's position in front.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A fixed text.
+    Static(&'static str),
+    /// A text made for this occasion.
+    Text(String),
+    /// The error value is on top of the stack already.
+    Value,
+}
+
+impl From<&'static str> for Failure {
+    fn from(text: &'static str) -> Self {
+        Failure::Static(text)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Failure::Text(text)
+    }
+}
+
+/// The number of results on the stack, or why the native raises.
+pub(crate) type Outcome = Result<c_int, Failure>;
+
+/// Ends a native function: returns its number of results or raises.
+///
+/// # Safety
+/// `state` is the state the native was called with, and no frame between here and Lua holds a value with a destructor.
+pub(crate) unsafe fn finish(state: *mut lua_State, outcome: Outcome) -> c_int {
+    // SAFETY: by the caller's promise only plain values are alive when `lua_error` jumps; the text was moved into the
+    // service's memory first. Stack: pushes one value (the text with its position).
+    unsafe {
+        let text: *const str = match outcome {
+            Ok(results) => return results,
+            Err(Failure::Value) => ffi::lua_error(state),
+            Err(Failure::Static(text)) => text,
+            Err(Failure::Text(text)) => {
+                let vm = Vm::of(state);
+                (*vm).raised = text;
+                (*vm).raised.as_str()
+            }
+        };
+        ffi::luaL_where(state, 1);
+        ffi::lua_pushlstring(state, text.cast(), (&*text).len());
+        ffi::lua_concat(state, 2);
+        ffi::lua_error(state)
+    }
+}
+
+/// Defines a raw Lua function whose body gives an [`Outcome`].
+macro_rules! native {
+    ($(#[$meta:meta])* $visibility:vis fn $name:ident($state:ident) $body:block) => {
+        $(#[$meta])*
+        $visibility unsafe extern "C-unwind" fn $name($state: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+            let outcome = (|| -> $crate::stack::Outcome { $body })();
+            // SAFETY: the state is the one Lua called this function with; the body has dropped everything.
+            unsafe { $crate::stack::finish($state, outcome) }
+        }
+    };
+}
+pub(crate) use native;
+
+/// The bytes of the string at `index`, or none when there is no string (numbers are not converted).
+///
+/// # Safety
+/// The slice is valid only while the string is on the stack or anchored elsewhere.
+pub(crate) unsafe fn bytes_at<'a>(state: *mut lua_State, index: c_int) -> Option<&'a [u8]> {
+    // SAFETY: `lua_tolstring` of a string does not convert, allocate or raise. Stack: unchanged.
+    unsafe {
+        if ffi::lua_type(state, index) != ffi::LUA_TSTRING {
+            return None;
+        }
+        let mut len = 0;
+        let data = ffi::lua_tolstring(state, index, &mut len);
+        Some(std::slice::from_raw_parts(data.cast(), len))
+    }
+}
+
+/// The string at `index` as text; invalid UTF-8 is replaced.
+///
+/// # Safety
+/// As for [`bytes_at`]; the result is an owned copy.
+pub(crate) unsafe fn text_at(state: *mut lua_State, index: c_int) -> Option<String> {
+    // SAFETY: the slice is copied at once.
+    unsafe { bytes_at(state, index) }.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+}
+
+/// The name of the type of the value at `index`, as Lua's messages write it.
+///
+/// # Safety
+/// `state` is a valid state.
+pub(crate) unsafe fn type_name(state: *mut lua_State, index: c_int) -> &'static str {
+    // SAFETY: `lua_typename` gives static ASCII texts. Stack: unchanged.
+    unsafe {
+        let name = ffi::lua_typename(state, ffi::lua_type(state, index));
+        CStr::from_ptr(name).to_str().unwrap_or("?")
+    }
+}
+
+/// Pushes bytes as a string. May raise a memory error: nothing with a destructor may be alive.
+///
+/// # Safety
+/// There is a free stack slot; `bytes` belongs to memory that outlives a long jump.
+pub(crate) unsafe fn push_bytes(state: *mut lua_State, bytes: &[u8]) {
+    // SAFETY: pointer and length of one slice. Stack: one string more.
+    unsafe { ffi::lua_pushlstring(state, bytes.as_ptr().cast(), bytes.len()) };
+}
+
+/// Pushes an owned text as a string, keeping it in the service's memory meanwhile so that a memory error leaks nothing.
+///
+/// # Safety
+/// As for [`push_bytes`].
+pub(crate) unsafe fn push_text(state: *mut lua_State, text: String) {
+    // SAFETY: the text lives in the service's memory while Lua copies it. Stack: one string more.
+    unsafe {
+        let vm = Vm::of(state);
+        (*vm).raised = text;
+        push_bytes(state, (*std::ptr::addr_of!((*vm).raised)).as_bytes());
+    }
+}
+
+/// Adds functions to the table on top of the stack.
+///
+/// # Safety
+/// May raise a memory error; there is a table on top and one free slot.
+pub(crate) unsafe fn register(state: *mut lua_State, functions: &[(&CStr, ffi::lua_CFunction)]) {
+    for (name, function) in functions {
+        // SAFETY: a light C function allocates nothing; setting the field may raise. Stack: unchanged at the end.
+        unsafe {
+            ffi::lua_pushcclosure(state, *function, 0);
+            ffi::lua_setfield(state, -2, name.as_ptr());
+        }
+    }
+}
+
+/// Runs `body` as a protected call on `state`; on failure the error value is on top of the stack.
+///
+/// # Safety
+/// `body` gets `argument` as a light userdata at index 1 and follows the rules of natives.
+pub(crate) unsafe fn protect(
+    state: *mut lua_State,
+    body: ffi::lua_CFunction,
+    argument: *mut c_void,
+    results: c_int,
+) -> c_int {
+    // SAFETY: a light function and a light userdata need no memory; the caller grants two slots.
+    unsafe {
+        ffi::lua_pushcclosure(state, body, 0);
+        ffi::lua_pushlightuserdata(state, argument);
+        ffi::lua_pcall(state, 1, results, 0)
+    }
+}

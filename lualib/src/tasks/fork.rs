@@ -1,0 +1,151 @@
+//! Forking and killing tasks.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::{self, lua_State};
+
+use super::run::{end, refuse_request, take_task};
+use super::{Fork, State, TaskId, Wait, anchor, release_anchor};
+use crate::stack::native;
+use crate::vm::Vm;
+use crate::wanted;
+
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"fork", fork),
+    (c"killthread", killthread),
+    (c"clear_forks", clear_forks),
+];
+
+native! {
+    /// `fork(func, ...) -> thread`
+    fn fork(state) {
+        // SAFETY: a thread is made before anything is moved; the queue grows outside of Lua. Stack: one result when it is
+        // wanted.
+        unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+            let vm = Vm::of(state);
+            let values = ffi::lua_gettop(state);
+            if values == 1 && wanted::results(state) == 0 {
+                // Nobody looks at the thread: the one that will run the function is chosen when its turn comes.
+                let function = anchor(state);
+                (*vm).tasks.forks.push_back(Fork::Function(function));
+                return Ok(0);
+            }
+            ffi::luaL_checkstack(state, 4, std::ptr::null());
+            let id = take_task(state);
+            let task = (*vm).tasks.task(id);
+            task.state = State::Ready;
+            let thread = task.thread;
+            if ffi::lua_checkstack(thread, values + 2) == 0 {
+                (*vm).tasks.task(id).state = State::Idle;
+                (*vm).tasks.idle.push(id);
+                return Err("stack overflow".into());
+            }
+            ffi::lua_xmove(state, thread, values);
+            (*vm).tasks.forks.push_back(Fork::Thread(id));
+            ffi::lua_pushthread(thread);
+            ffi::lua_xmove(thread, state, 1);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `clear_forks()`: whatever has not started never will.
+    fn clear_forks(state) {
+        // SAFETY: `end` runs no code of a thread that never started.
+        unsafe {
+            let vm = Vm::of(state);
+            for fork in std::mem::take(&mut (*vm).tasks.forks) {
+                match fork {
+                    Fork::Thread(id) => end(vm, state, id),
+                    Fork::Function(function) => release_anchor(vm, function),
+                }
+            }
+            Ok(0)
+        }
+    }
+}
+
+native! {
+    /// `killthread(thread) -> thread | nil`. `skynet.killthread` finds the thread for a pattern.
+    fn killthread(state) {
+        // SAFETY: the thread stays on the stack while it is closed. Stack: one result.
+        unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TTHREAD);
+            ffi::lua_settop(state, 1);
+            ffi::luaL_checkstack(state, 8, std::ptr::null());
+            let vm = Vm::of(state);
+            let thread = ffi::lua_tothread(state, 1);
+            let Some(id) = (*vm).tasks.by_thread.get(&(thread as usize)).copied() else { return Ok(0) };
+            if !forget(vm, id) {
+                return Ok(0);
+            }
+            refuse_request(vm, id);
+            end(vm, state, id);
+            Ok(1)
+        }
+    }
+}
+
+/// Takes a task that is not running out of whatever would resume it; false when there is nothing to kill.
+///
+/// # Safety
+/// No Lua code runs in here.
+pub(super) unsafe fn forget(vm: *mut Vm, id: TaskId) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        let tasks = &mut (*vm).tasks;
+        match tasks.task(id).state {
+            State::Ready => {
+                tasks
+                    .forks
+                    .retain(|fork| !matches!(fork, Fork::Thread(other) if *other == id));
+            }
+            State::Suspended => {
+                tasks.woken.retain(|other| *other != id);
+                tasks.failed.retain(|other| *other != id);
+            }
+            _ => return false,
+        }
+        let session = tasks.task(id).session;
+        match tasks.waits.remove(&session) {
+            Some(Wait::Sleep { timer, token, .. }) => {
+                if timer {
+                    tasks.waits.insert(session, Wait::Cancelled);
+                }
+                super::wait::forget_token(vm, token);
+            }
+            Some(Wait::Run { traceback, .. }) => {
+                tasks.waits.insert(session, Wait::Cancelled);
+                if let Some(traceback) = traceback {
+                    release_anchor(vm, traceback);
+                }
+            }
+            Some(Wait::Call { .. } | Wait::Cancelled) => {
+                tasks.waits.insert(session, Wait::Cancelled);
+            }
+            None => {}
+        }
+        true
+    }
+}
+
+/// Ends every task but the running one, in the order they were made.
+///
+/// # Safety
+/// `from` is the running thread.
+pub(super) unsafe fn end_all(vm: *mut Vm, from: *mut lua_State) {
+    // SAFETY: the list is read anew after each `end`, whose `__close` handlers may change it.
+    unsafe {
+        let mut id: c_int = 0;
+        while (id as usize) < (*vm).tasks.list.len() {
+            let task = id as TaskId;
+            id += 1;
+            if task != (*vm).tasks.current && forget(vm, task) {
+                refuse_request(vm, task);
+                end(vm, from, task);
+            }
+        }
+    }
+}

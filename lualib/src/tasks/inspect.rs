@@ -1,0 +1,115 @@
+//! What a service can tell about its tasks.
+
+use std::ffi::{CStr, c_int};
+
+use mlua::ffi::{self, lua_State};
+
+use super::{State, Wait, push_anchored};
+use crate::stack::native;
+use crate::vm::Vm;
+
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"task_count", task_count),
+    (c"task_list", task_list),
+    (c"task_session", task_session),
+    (c"thread", thread),
+];
+
+native! {
+    /// `task_count() -> integer`: sessions that something waits for.
+    fn task_count(state) {
+        // SAFETY: pushes one integer.
+        unsafe {
+            let tasks = &(*Vm::of(state)).tasks;
+            let count = tasks.waits.values().filter(|wait| !matches!(wait, Wait::Cancelled)).count();
+            ffi::lua_pushinteger(state, (count + tasks.woken.len() + tasks.failed.len()) as ffi::lua_Integer);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `task_list() -> { [session] = thread | traceback | false }`: the thread that waits, the creation traceback of a
+    /// timer, or false for a cancelled wait or a timer without a thread.
+    fn task_list(state) {
+        // SAFETY: the sessions are copied first; the copy is Lua's, so nothing is owned when an allocation raises. Stack:
+        // one result.
+        unsafe {
+            ffi::luaL_checkstack(state, 8, std::ptr::null());
+            let vm = Vm::of(state);
+            let count = (*vm).tasks.waits.len();
+            let size = count * std::mem::size_of::<i32>();
+            let sessions = ffi::lua_newuserdatauv(state, size.max(1), 0).cast::<i32>();
+            for (place, session) in (*vm).tasks.waits.keys().enumerate() {
+                sessions.add(place).write(*session);
+            }
+            ffi::lua_createtable(state, 0, count as c_int);
+            for place in 0..count {
+                let session = sessions.add(place).read();
+                push_waiter(vm, state, session);
+                ffi::lua_rawseti(state, -2, session.into());
+            }
+            Ok(1)
+        }
+    }
+}
+
+unsafe fn push_waiter(vm: *mut Vm, state: *mut lua_State, session: i32) {
+    // SAFETY: anchors of live tasks are live. Stack: one value more; nothing raises.
+    unsafe {
+        let place = match (*vm).tasks.waits.get(&session) {
+            Some(Wait::Call { task, .. } | Wait::Sleep { task, .. }) => {
+                Some((&*vm).tasks.list[*task as usize].anchor)
+            }
+            Some(Wait::Run {
+                traceback: Some(place),
+                ..
+            }) => Some(*place),
+            Some(Wait::Run {
+                thread: Some(task), ..
+            }) => Some((&*vm).tasks.list[*task as usize].anchor),
+            _ => None,
+        };
+        match place {
+            Some(place) => push_anchored(vm, state, place),
+            None => ffi::lua_pushboolean(state, 0),
+        }
+    }
+}
+
+native! {
+    /// `task_session(thread) -> integer | nil`
+    fn task_session(state) {
+        // SAFETY: pushes one integer.
+        unsafe {
+            let tasks = &mut (*Vm::of(state)).tasks;
+            let thread = ffi::lua_tothread(state, 1);
+            let Some(id) = tasks.by_thread.get(&(thread as usize)).copied() else { return Ok(0) };
+            let task = tasks.task(id);
+            if task.session == 0 || task.state == State::Idle {
+                return Ok(0);
+            }
+            ffi::lua_pushinteger(state, task.session.into());
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `thread() -> thread | nil`: the thread of the running task.
+    fn thread(state) {
+        // SAFETY: the running task's thread is live. Stack: one result.
+        unsafe {
+            let vm = Vm::of(state);
+            let Some(task) = (*vm).tasks.running() else { return Ok(0) };
+            let thread = task.thread;
+            if thread == state {
+                ffi::lua_pushthread(state);
+            } else {
+                let place = task.anchor;
+                push_anchored(vm, state, place);
+            }
+            Ok(1)
+        }
+    }
+}

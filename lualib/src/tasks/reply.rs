@@ -1,0 +1,265 @@
+//! Answering requests.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use fulmar_engine::{Body, MessageType};
+use mlua::ffi::{self, lua_State};
+
+use super::request::{Destination, Sent, pack_values, send_body, take_body};
+use super::{Response, Tag};
+use crate::core::pack_native;
+use crate::stack::{self, Failure, native};
+use crate::vm::Vm;
+
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"ret", ret),
+    (c"retpack", retpack),
+    (c"response", response),
+    (c"context", context),
+    (c"ignoreret", ignoreret),
+];
+
+/// Takes the request of the running task, to answer it.
+fn take_request(vm: &mut Vm) -> Option<super::Request> {
+    vm.tasks.running()?.request.take()
+}
+
+/// Answers the running task's request; what `ret` returns.
+///
+/// # Safety
+/// No Lua code runs in here.
+unsafe fn answer(vm: *mut Vm, request: super::Request, body: Body) -> bool {
+    // SAFETY: by the caller.
+    unsafe {
+        let current = (*vm).tasks.current;
+        if current != super::NO_TASK && matches!((*vm).tasks.task(current).tag, Tag::On(_)) {
+            super::trace::event(&*vm, current, "response");
+        }
+        deliver(&*vm, request, body)
+    }
+}
+
+/// Sends an answer; a refused one becomes an error, so that the requester does not wait.
+fn deliver(vm: &Vm, request: super::Request, body: Body) -> bool {
+    let to = Destination::Handle(request.source);
+    match send_body(vm, &to, None, MessageType::RESPONSE, request.session, body) {
+        Sent::Delivered => true,
+        Sent::Dead => false,
+        Sent::Refused => {
+            send_body(vm, &to, None, MessageType::ERROR, request.session, Body::Empty);
+            false
+        }
+    }
+}
+
+/// Whether the running task handles a message that was sent without a session.
+fn answers_nobody(vm: &mut Vm) -> bool {
+    vm.tasks
+        .running()
+        .is_some_and(|task| task.source.is_some() && task.plain)
+}
+
+native! {
+    /// `ret(msg = "", sz) -> boolean`
+    fn ret(state) {
+        // SAFETY: nothing raises after the body is taken. Stack: one result.
+        unsafe {
+            let vm = Vm::of(state);
+            ffi::lua_settop(state, 2);
+            let body = take_body(vm, state, 1)?;
+            reply(vm, state, body)
+        }
+    }
+}
+
+native! {
+    /// `retpack(...) -> boolean`
+    fn retpack(state) {
+        // SAFETY: packing may raise with nothing owned on this frame. Stack: one result.
+        unsafe {
+            let vm = Vm::of(state);
+            let top = ffi::lua_gettop(state);
+            if ffi::lua_checkstack(state, 8) == 0 {
+                return Err("stack overflow".into());
+            }
+            let body = pack_values(vm, state, 1, top)?;
+            reply(vm, state, body)
+        }
+    }
+}
+
+unsafe fn reply(vm: *mut Vm, state: *mut lua_State, body: Body) -> stack::Outcome {
+    // SAFETY: pushes one boolean.
+    unsafe {
+        let sent = match take_request(&mut *vm) {
+            Some(request) => answer(vm, request, body),
+            None if answers_nobody(&mut *vm) => false,
+            None => return Err("No session".into()),
+        };
+        ffi::lua_pushboolean(state, sent.into());
+        Ok(1)
+    }
+}
+
+native! {
+    /// `context() -> session, source`
+    fn context(state) {
+        // SAFETY: pushes two values.
+        unsafe {
+            let vm = Vm::of(state);
+            match (*vm).tasks.running().map(|task| (task.request, task.plain, task.source)) {
+                Some((Some(request), ..)) => {
+                    ffi::lua_pushinteger(state, request.session.into());
+                    ffi::lua_pushinteger(state, request.source.bits().into());
+                }
+                Some((None, plain, Some(source))) => {
+                    if plain { ffi::lua_pushinteger(state, 0) } else { ffi::lua_pushnil(state) }
+                    ffi::lua_pushinteger(state, source.bits().into());
+                }
+                _ => {
+                    ffi::lua_pushnil(state);
+                    ffi::lua_pushnil(state);
+                }
+            }
+            Ok(2)
+        }
+    }
+}
+
+native! {
+    /// `ignoreret()`
+    fn ignoreret(state) {
+        // SAFETY: no Lua code runs in here.
+        unsafe {
+            take_request(&mut *Vm::of(state));
+            Ok(0)
+        }
+    }
+}
+
+native! {
+    /// `response(pack = skynet.pack) -> function`
+    fn response(state) {
+        // SAFETY: the closure is made before the response is entered; only integers are alive when that may raise. Stack:
+        // one result.
+        unsafe {
+            let vm = Vm::of(state);
+            if ffi::lua_isnoneornil(state, 1) != 0 {
+                ffi::lua_settop(state, 0);
+                ffi::lua_pushcclosure(state, pack_native, 0);
+            } else {
+                ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+                ffi::lua_settop(state, 1);
+            }
+            let wanted = (*vm).tasks.running().is_some_and(|task| task.request.is_some());
+            if !wanted {
+                if !answers_nobody(&mut *vm) {
+                    return Err("no session".into());
+                }
+                (*vm).tasks.running().expect("a task runs").plain = false;
+                ffi::lua_pushcclosure(state, respond_to_nobody, 0);
+                return Ok(1);
+            }
+            let number = (*vm).tasks.next_response;
+            ffi::lua_pushinteger(state, number as ffi::lua_Integer);
+            ffi::lua_pushcclosure(state, respond, 2);
+            (*vm).tasks.next_response += 1;
+            if let Some(request) = take_request(&mut *vm) {
+                (*vm).tasks.responses.insert(number, Response { request, dead: false });
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    fn respond_to_nobody(_state) {
+        Ok(0)
+    }
+}
+
+native! {
+    /// The closure made by `response`: (true, ...) answers, (false) refuses, ("TEST") asks.
+    fn respond(state) {
+        // SAFETY: a foreign pack function may raise; nothing is owned on this frame then. Stack: one result.
+        unsafe {
+            let vm = Vm::of(state);
+            let number = ffi::lua_tointegerx(state, ffi::lua_upvalueindex(2), ptr::null_mut()) as u64;
+            if ffi::lua_checkstack(state, 8) == 0 {
+                return Err("stack overflow".into());
+            }
+            if stack::bytes_at(state, 1) == Some(b"TEST") {
+                let wanted = (*vm).tasks.responses.get(&number).is_some_and(|response| !response.dead);
+                let wanted = wanted && is_alive(vm, number);
+                ffi::lua_pushboolean(state, wanted.into());
+                return Ok(1);
+            }
+            let body = if ffi::lua_toboolean(state, 1) == 0 {
+                Ok(None)
+            } else if (*vm).tasks.responses.contains_key(&number) {
+                pack_response(vm, state)
+            } else {
+                Ok(None)
+            };
+            let Some(response) = (*vm).tasks.responses.remove(&number) else {
+                return Err("Can't response more than once".into());
+            };
+            let sent = match body {
+                _ if response.dead => false,
+                Ok(Some(body)) => deliver(&*vm, response.request, body),
+                Ok(None) => refuse(&*vm, response.request),
+                Err(failure) => {
+                    refuse(&*vm, response.request);
+                    return Err(failure);
+                }
+            };
+            ffi::lua_pushboolean(state, sent.into());
+            Ok(1)
+        }
+    }
+}
+
+/// Packs the values from index 2 on with the function in the closure's first upvalue.
+unsafe fn pack_response(vm: *mut Vm, state: *mut lua_State) -> Result<Option<Body>, Failure> {
+    // SAFETY: as for `respond`.
+    unsafe {
+        let top: c_int = ffi::lua_gettop(state);
+        let native = ffi::lua_tocfunction(state, ffi::lua_upvalueindex(1))
+            .is_some_and(|function| ptr::fn_addr_eq(function, pack_native as ffi::lua_CFunction));
+        if native {
+            return pack_values(vm, state, 2, top).map(Some);
+        }
+        ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
+        ffi::lua_rotate(state, 2, 1);
+        if ffi::lua_pcall(state, top - 1, 2, 0) != ffi::LUA_OK {
+            return Err(Failure::Value);
+        }
+        take_body(vm, state, 2).map(Some)
+    }
+}
+
+fn refuse(vm: &Vm, request: super::Request) -> bool {
+    let to = Destination::Handle(request.source);
+    send_body(vm, &to, None, MessageType::ERROR, request.session, Body::Empty) == Sent::Delivered
+}
+
+/// Whether the requester of a detached answer still exists.
+unsafe fn is_alive(vm: *mut Vm, number: u64) -> bool {
+    // SAFETY: no Lua code runs in here.
+    unsafe {
+        let Some(response) = (*vm).tasks.responses.get(&number) else {
+            return false;
+        };
+        (*vm).context.engine().is_live(response.request.source)
+    }
+}
+
+/// Refuses every detached answer that is still owed.
+pub(super) fn refuse_all(vm: &mut Vm) {
+    for (_, response) in std::mem::take(&mut vm.tasks.responses) {
+        if !response.dead {
+            refuse(vm, response.request);
+        }
+    }
+}

@@ -1,0 +1,551 @@
+//! Sending and calling.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use fulmar_engine::{Body, Handle, MessageType, SendFailure};
+use mlua::ffi::{self, lua_State};
+
+use super::run::unpack_answer;
+use super::turn::push_pointer;
+use super::{NO_TASK, Resumed, State, Tag, Wait, anchor};
+use crate::core::{pack_failure, pack_native};
+use crate::seri::Attach;
+use crate::stack::{self, Failure, Outcome, native};
+use crate::vm::{Slot, Vm};
+
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"call", call),
+    (c"rawcall", rawcall),
+    (c"tracecall", tracecall),
+    (c"post", post),
+    (c"rawpost", rawpost),
+    (c"expect", expect),
+    (c"cancel", cancel),
+];
+
+/// Where a message goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    Handle(Handle),
+    /// `:hex`, `.local` or a global name, as the program wrote it.
+    Name(Box<str>),
+}
+
+impl Destination {
+    pub(super) fn is_handle(&self, handle: Handle) -> bool {
+        *self == Destination::Handle(handle)
+    }
+
+    /// As `skynet.address` writes it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Destination::Handle(handle) => handle.to_string(),
+            Destination::Name(name) => name.to_string(),
+        }
+    }
+}
+
+impl Wait {
+    /// Whether this waits for an answer of a service that `accepts` names.
+    pub(super) fn is_for(&self, accepts: impl Fn(&Destination) -> bool) -> bool {
+        match self {
+            Wait::Call { to, .. } | Wait::Run { to: Some(to), .. } => accepts(to),
+            _ => false,
+        }
+    }
+}
+
+/// Reads the destination at `index`.
+///
+/// # Safety
+/// `state` is valid; nothing is converted and nothing raises.
+pub(crate) unsafe fn destination(state: *mut lua_State, index: c_int) -> Result<Destination, Failure> {
+    // SAFETY: reads of stack values. Stack: unchanged.
+    unsafe {
+        match ffi::lua_type(state, index) {
+            ffi::LUA_TNUMBER => {
+                let bits = ffi::lua_tointegerx(state, index, ptr::null_mut()) as u32;
+                if bits == 0 {
+                    return Err("Invalid service address 0".into());
+                }
+                Ok(Destination::Handle(Handle::from_bits(bits)))
+            }
+            ffi::LUA_TSTRING => {
+                let text = stack::text_at(state, index).unwrap_or_default();
+                Ok(Destination::Name(text.into_boxed_str()))
+            }
+            _ => {
+                let name = stack::type_name(state, index);
+                Err(format!("dest address type ({name}) must be a string or number.").into())
+            }
+        }
+    }
+}
+
+/// What became of a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    Delivered,
+    /// There is no such service.
+    Dead,
+    /// The package is beyond the limit, or the receiver's mailbox is full.
+    Refused,
+}
+
+/// Sends in the name of `source`, or of the service itself.
+pub(crate) fn send_body(
+    vm: &Vm,
+    to: &Destination,
+    source: Option<Handle>,
+    message_type: MessageType,
+    session: i32,
+    body: Body,
+) -> Sent {
+    let source = source.unwrap_or(vm.context.handle());
+    let result = match to {
+        Destination::Handle(handle) => vm.context.send_as(source, *handle, message_type, session, body),
+        Destination::Name(name) => vm.context.send_name_as(source, name, message_type, session, body),
+    };
+    match result.map_err(|error| error.reason) {
+        Ok(()) => Sent::Delivered,
+        Err(SendFailure::Full(..) | SendFailure::Exhausted | SendFailure::LocalType) => Sent::Refused,
+        Err(_) => Sent::Dead,
+    }
+}
+
+/// Takes a message body from the stack: a string (copied) at `index`, or a block of this service's and its size at
+/// `index + 1`.
+///
+/// # Safety
+/// `state` is valid; nothing raises.
+pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<Body, Failure> {
+    // SAFETY: the string is copied before anything else happens; addresses are checked by the arena. Stack: unchanged.
+    unsafe {
+        match ffi::lua_type(state, index) {
+            ffi::LUA_TNIL | ffi::LUA_TNONE => Ok(Body::Empty),
+            ffi::LUA_TSTRING => match stack::bytes_at(state, index) {
+                Some(bytes) if !bytes.is_empty() => {
+                    let mut block = (*vm)
+                        .context
+                        .loan(bytes.len())
+                        .map_err(|error| error.to_string())?;
+                    block.copy_from_slice(bytes);
+                    Ok(Body::Block(block))
+                }
+                _ => Ok(Body::Empty),
+            },
+            ffi::LUA_TLIGHTUSERDATA => {
+                let data = ffi::lua_touserdata(state, index).cast::<u8>().cast_const();
+                if data.is_null() {
+                    return Ok(Body::Empty);
+                }
+                let len = ffi::lua_tointegerx(state, index + 1, ptr::null_mut());
+                let Ok(len) = usize::try_from(len) else {
+                    return Err(format!("invalid message size {len}").into());
+                };
+                let mut block = (*vm).reclaim(data).map_err(|error| error.to_string())?;
+                block.set_len(len.min(block.len()));
+                Ok(Body::Block(block))
+            }
+            _ => Err(format!("invalid param {}", stack::type_name(state, index)).into()),
+        }
+    }
+}
+
+/// Packs the values `first..=top` by the protocol whose table is at `class`.
+///
+/// # Safety
+/// `state` runs protected. May raise through the protocol's own `pack`; no value with a destructor is alive then.
+unsafe fn pack(vm: *mut Vm, state: *mut lua_State, class: c_int, first: c_int) -> Result<Body, Failure> {
+    // SAFETY: the packer lives in the service's memory. Stack: a foreign `pack` leaves its results on top.
+    unsafe {
+        let top = ffi::lua_gettop(state);
+        (*vm).push_slot(state, Slot::KeyPack);
+        if ffi::lua_rawget(state, class) == ffi::LUA_TNIL {
+            return Err("attempt to call a nil value (field 'pack')".into());
+        }
+        let native = ffi::lua_tocfunction(state, -1)
+            .is_some_and(|function| ptr::fn_addr_eq(function, pack_native as ffi::lua_CFunction));
+        if native {
+            ffi::lua_pop(state, 1);
+            return pack_values(vm, state, first, top);
+        }
+        ffi::lua_rotate(state, first, 1);
+        ffi::lua_callk(state, top - first + 1, 2, 0, None);
+        take_body(vm, state, first)
+    }
+}
+
+/// Packs the values `first..=top` in skynet's format, long strings by reference.
+///
+/// # Safety
+/// As for [`pack`]: a `__pairs` metamethod may raise.
+pub(super) unsafe fn pack_values(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    first: c_int,
+    top: c_int,
+) -> Result<Body, Failure> {
+    // SAFETY: the packer lives in the service's memory and is cleared at its next use. Stack: unchanged.
+    unsafe {
+        let packer = &raw const (*vm).packer;
+        (*packer)
+            .pack(state, first, top, Attach::Yes)
+            .map_err(pack_failure)?;
+        if (*packer).bytes().is_empty() {
+            return Ok(Body::Empty);
+        }
+        let block = (*packer)
+            .to_block((*vm).context.handle().bits())
+            .map_err(|error| error.to_string())?;
+        Ok(Body::Block(block))
+    }
+}
+
+/// Pushes the protocol named at `index` (its name or number) and gives its id.
+///
+/// # Safety
+/// `state` has four free slots. Stack: the protocol's table on top.
+unsafe fn push_protocol(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<MessageType, Failure> {
+    // SAFETY: raw table reads do not raise for a key that is not nil.
+    unsafe {
+        (*vm).push_slot(state, Slot::Protocols);
+        if !matches!(ffi::lua_type(state, index), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
+            return Err("attempt to index a nil value (local 'p')".into());
+        }
+        ffi::lua_pushvalue(state, index);
+        if ffi::lua_rawget(state, -2) != ffi::LUA_TTABLE {
+            return Err("attempt to index a nil value (local 'p')".into());
+        }
+        ffi::lua_rotate(state, -2, -1);
+        ffi::lua_pop(state, 1);
+        (*vm).push_slot(state, Slot::KeyId);
+        ffi::lua_rawget(state, -2);
+        let id = ffi::lua_tointegerx(state, -1, ptr::null_mut());
+        ffi::lua_pop(state, 1);
+        u8::try_from(id)
+            .map(MessageType)
+            .map_err(|_| "protocol id out of range".into())
+    }
+}
+
+/// Suspends the running task under `session`; `continuation` runs when it is resumed.
+///
+/// # Safety
+/// The wait has been entered; nothing with a destructor is alive. Never returns to the caller.
+pub(super) unsafe fn suspend(state: *mut lua_State, session: i32, continuation: ffi::lua_KFunction) -> c_int {
+    // SAFETY: the caller has checked that the thread can yield. One value tells `skynet.coroutine` who suspends.
+    unsafe {
+        let tasks = &mut (*Vm::of(state)).tasks;
+        if let Some(task) = tasks.running() {
+            task.state = State::Suspended;
+            task.session = session;
+        }
+        ffi::lua_pushlightuserdata(state, suspend_mark());
+        ffi::lua_yieldk(state, 1, 0, Some(continuation))
+    }
+}
+
+/// What a native yields when it suspends the task it runs in.
+pub(crate) fn suspend_mark() -> *mut std::ffi::c_void {
+    static MARK: u8 = 0;
+    ptr::from_ref(&MARK).cast_mut().cast()
+}
+
+/// Raises what Lua raises unless the running code can be suspended.
+///
+/// # Safety
+/// `state` is valid; nothing raises here.
+pub(super) unsafe fn check_yieldable(state: *mut lua_State) -> Result<(), Failure> {
+    // SAFETY: reads the state only.
+    unsafe {
+        if (*Vm::of(state)).tasks.current == NO_TASK {
+            return Err("attempt to yield from outside a coroutine".into());
+        }
+        if ffi::lua_isyieldable(state) == 0 {
+            return Err("attempt to yield across a C-call boundary".into());
+        }
+        Ok(())
+    }
+}
+
+/// Sends a request in the name of the running task; the session it waits under.
+///
+/// # Safety
+/// No Lua code runs in here.
+unsafe fn request(
+    vm: *mut Vm,
+    to: &Destination,
+    message_type: MessageType,
+    body: Body,
+) -> Result<i32, Failure> {
+    // SAFETY: by the caller.
+    let vm = unsafe { &mut *vm };
+    let current = vm.tasks.current;
+    if let Tag::On(tag) = &vm.tasks.list[current as usize].tag {
+        super::trace::send_tag(vm, to, tag);
+    }
+    let session = vm.new_session();
+    match send_body(vm, to, None, message_type, session, body) {
+        Sent::Delivered => {
+            vm.tasks.waits.insert(
+                session,
+                Wait::Call {
+                    task: current,
+                    to: to.clone(),
+                },
+            );
+            Ok(session)
+        }
+        Sent::Dead => Err(format!("call to invalid address {}", to.text()).into()),
+        Sent::Refused => Err("call failed".into()),
+    }
+}
+
+/// `call(addr, typename, ...)`: packs, sends, suspends; continues with the unpacked answer.
+unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
+    // SAFETY: `prepare_call` has dropped everything before the yield or the raise.
+    unsafe {
+        match prepare_call(state) {
+            Ok(session) => suspend(state, session, call_answered),
+            failure => stack::finish(state, failure),
+        }
+    }
+}
+
+/// Everything of `call` before it suspends. Stack afterwards: addr, typename, protocol.
+unsafe fn prepare_call(state: *mut lua_State) -> Outcome {
+    // SAFETY: `pack` may raise, with nothing but plain values alive; names are read afterwards.
+    unsafe {
+        let vm = Vm::of(state);
+        check_yieldable(state)?;
+        let top = ffi::lua_gettop(state).max(2);
+        ffi::lua_settop(state, top);
+        if ffi::lua_checkstack(state, 8) == 0 {
+            return Err("stack overflow".into());
+        }
+        let message_type = push_protocol(vm, state, 2)?;
+        ffi::lua_rotate(state, 3, 1);
+        if (*vm).tasks.current != NO_TASK && matches!((*vm).tasks.task((*vm).tasks.current).tag, Tag::On(_)) {
+            super::trace::log_with_stack(state, "call", 2);
+        }
+        let body = pack(vm, state, 3, 4)?;
+        let to = destination(state, 1)?;
+        ffi::lua_settop(state, 3);
+        request(vm, &to, message_type, body)
+    }
+}
+
+/// `call` again: the answer is there, or the call has failed.
+unsafe extern "C-unwind" fn call_answered(
+    state: *mut lua_State,
+    _status: c_int,
+    _context: ffi::lua_KContext,
+) -> c_int {
+    // SAFETY: the stack is as `prepare_call` left it, whatever was yielded being gone.
+    unsafe {
+        let vm = Vm::of(state);
+        if (*vm).tasks.resumed != Resumed::Answered {
+            return stack::finish(state, Err("call failed".into()));
+        }
+        ffi::lua_settop(state, 3);
+        (*vm).push_slot(state, Slot::KeyUnpack);
+        ffi::lua_rawget(state, 3);
+        let outcome = unpack_answer(vm, state, 4);
+        stack::finish(state, outcome)
+    }
+}
+
+/// `rawcall(addr, typename, msg, sz) -> msg, sz`
+unsafe extern "C-unwind" fn rawcall(state: *mut lua_State) -> c_int {
+    // SAFETY: as for `call`.
+    unsafe {
+        match prepare_rawcall(state, 1) {
+            Ok(session) => suspend(state, session, rawcall_answered),
+            failure => stack::finish(state, failure),
+        }
+    }
+}
+
+unsafe fn prepare_rawcall(state: *mut lua_State, first: c_int) -> Outcome {
+    // SAFETY: nothing raises after the body is taken.
+    unsafe {
+        let vm = Vm::of(state);
+        check_yieldable(state)?;
+        ffi::lua_settop(state, first + 3);
+        let message_type = push_protocol(vm, state, first + 1)?;
+        let to = destination(state, first)?;
+        let body = take_body(vm, state, first + 2)?;
+        request(vm, &to, message_type, body)
+    }
+}
+
+unsafe extern "C-unwind" fn rawcall_answered(
+    state: *mut lua_State,
+    _status: c_int,
+    _context: ffi::lua_KContext,
+) -> c_int {
+    // SAFETY: pushes two values at most.
+    unsafe {
+        let vm = Vm::of(state);
+        if (*vm).tasks.resumed != Resumed::Answered {
+            return stack::finish(state, Err("call failed".into()));
+        }
+        let outcome = push_pointer(vm, state).map(|()| 2);
+        stack::finish(state, outcome)
+    }
+}
+
+/// `tracecall(tag, addr, typename, msg, sz) -> msg, sz`: a `rawcall` that carries the given tag.
+unsafe extern "C-unwind" fn tracecall(state: *mut lua_State) -> c_int {
+    // SAFETY: as for `rawcall`.
+    unsafe {
+        match prepare_tracecall(state) {
+            Ok(session) => suspend(state, session, tracecall_answered),
+            failure => stack::finish(state, failure),
+        }
+    }
+}
+
+unsafe fn prepare_tracecall(state: *mut lua_State) -> Outcome {
+    // SAFETY: argument checks come first; the tag is an owned copy only while nothing raises.
+    unsafe {
+        ffi::luaL_checklstring(state, 1, ptr::null_mut());
+        check_yieldable(state)?;
+        let vm = Vm::of(state);
+        let tag = stack::text_at(state, 1).unwrap_or_default();
+        let to = destination(state, 2)?;
+        (*vm)
+            .context
+            .log(&super::trace::line(&*vm, &tag, "tracecall begin"));
+        super::trace::send_tag(&*vm, &to, &tag);
+        let current = (*vm).tasks.current;
+        let own = std::mem::take(&mut (*vm).tasks.task(current).tag);
+        let outcome = prepare_rawcall(state, 2);
+        (*vm).tasks.task(current).tag = own;
+        outcome
+    }
+}
+
+unsafe extern "C-unwind" fn tracecall_answered(
+    state: *mut lua_State,
+    status: c_int,
+    context: ffi::lua_KContext,
+) -> c_int {
+    // SAFETY: index 1 is the tag still.
+    unsafe {
+        {
+            let vm = Vm::of(state);
+            let tag = stack::text_at(state, 1).unwrap_or_default();
+            (*vm)
+                .context
+                .log(&super::trace::line(&*vm, &tag, "tracecall end"));
+        }
+        rawcall_answered(state, status, context)
+    }
+}
+
+native! {
+    /// `post(addr, typename, ...)` is `skynet.send`.
+    fn post(state) {
+        // SAFETY: as for `prepare_call`. Stack: at most one result.
+        unsafe {
+            let vm = Vm::of(state);
+            let top = ffi::lua_gettop(state).max(2);
+            ffi::lua_settop(state, top);
+            if ffi::lua_checkstack(state, 8) == 0 {
+                return Err("stack overflow".into());
+            }
+            let message_type = push_protocol(vm, state, 2)?;
+            ffi::lua_rotate(state, 3, 1);
+            let body = pack(vm, state, 3, 4)?;
+            let to = destination(state, 1)?;
+            let sent = send_body(&*vm, &to, None, message_type, 0, body);
+            Ok(push_sent(state, sent, 0))
+        }
+    }
+}
+
+native! {
+    /// `rawpost(addr, typename, msg, sz)` is `skynet.rawsend`.
+    fn rawpost(state) {
+        // SAFETY: nothing raises after the body is taken. Stack: at most one result.
+        unsafe {
+            let vm = Vm::of(state);
+            ffi::lua_settop(state, 4);
+            let message_type = push_protocol(vm, state, 2)?;
+            let to = destination(state, 1)?;
+            let body = take_body(vm, state, 3)?;
+            let sent = send_body(&*vm, &to, None, message_type, 0, body);
+            Ok(push_sent(state, sent, 0))
+        }
+    }
+}
+
+/// Pushes what `send` returns: the session, nothing when nobody is there, false when it was refused.
+pub(crate) unsafe fn push_sent(state: *mut lua_State, sent: Sent, session: i32) -> c_int {
+    // SAFETY: one free slot; numbers and booleans need no memory.
+    unsafe {
+        match sent {
+            Sent::Delivered => ffi::lua_pushinteger(state, session.into()),
+            Sent::Dead => return 0,
+            Sent::Refused => ffi::lua_pushboolean(state, 0),
+        }
+        1
+    }
+}
+
+native! {
+    /// `expect(func, addr, typename, ...) -> session | nothing`: sends a request whose answer starts a task that runs
+    /// `func(true, msg, sz)`, or `func()` when the request has failed.
+    fn expect(state) {
+        // SAFETY: the anchor is taken before the request is made, so that nothing raises in between. Stack: one result.
+        unsafe {
+            let vm = Vm::of(state);
+            ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+            let top = ffi::lua_gettop(state).max(3);
+            ffi::lua_settop(state, top);
+            if ffi::lua_checkstack(state, 8) == 0 {
+                return Err("stack overflow".into());
+            }
+            let message_type = push_protocol(vm, state, 3)?;
+            ffi::lua_rotate(state, 4, 1);
+            ffi::lua_pushvalue(state, 1);
+            let function = anchor(state);
+            let body = pack(vm, state, 4, 5)?;
+            let to = destination(state, 2)?;
+            let session = (*vm).new_session();
+            match send_body(&*vm, &to, None, message_type, session, body) {
+                Sent::Delivered => {
+                    let wait = Wait::Run { function, thread: None, answer: true, traceback: None, to: Some(to) };
+                    (*vm).tasks.waits.insert(session, wait);
+                    ffi::lua_pushinteger(state, session.into());
+                    Ok(1)
+                }
+                Sent::Dead | Sent::Refused => {
+                    super::release_anchor(vm, function);
+                    Ok(0)
+                }
+            }
+        }
+    }
+}
+
+native! {
+    /// `cancel(session)`: the late answer to an `expect` is dropped.
+    fn cancel(state) {
+        // SAFETY: no Lua code runs after the argument check.
+        unsafe {
+            let session = ffi::luaL_checkinteger(state, 1) as i32;
+            let vm = Vm::of(state);
+            let waits = &mut (*vm).tasks.waits;
+            if let Some(Wait::Run { answer: true, function, .. }) = waits.get(&session) {
+                let function = *function;
+                waits.insert(session, Wait::Cancelled);
+                super::release_anchor(vm, function);
+            }
+            Ok(0)
+        }
+    }
+}

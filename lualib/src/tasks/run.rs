@@ -1,0 +1,470 @@
+//! Starting, resuming and ending tasks.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use fulmar_engine::{Body, Message, MessageType};
+use mlua::ffi::{self, lua_State};
+
+use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
+use super::{
+    Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, Wait, anchor, push_anchored, release_anchor,
+};
+use crate::core::unpack_native;
+use crate::seri;
+use crate::signal;
+use crate::stack;
+use crate::vm::{Slot, Vm, as_argument};
+
+/// Threads kept for reuse; those beyond are left to the garbage collector.
+const IDLE_MAX: usize = 256;
+
+/// Makes a task with a thread of its own.
+///
+/// # Safety
+/// `state` runs protected and has three free slots: may raise a memory error. Stack: unchanged.
+pub(super) unsafe fn new_task(state: *mut lua_State) -> TaskId {
+    // SAFETY: the thread is anchored before anything else can collect it; nothing with a destructor is alive meanwhile.
+    unsafe {
+        let thread = ffi::lua_newthread(state);
+        let place = anchor(state);
+        let tasks = &mut (*Vm::of(state)).tasks;
+        let task = Task {
+            thread,
+            anchor: place,
+            state: State::Idle,
+            session: 0,
+            request: None,
+            source: None,
+            plain: false,
+            message_type: MessageType::TEXT,
+            tag: Tag::None,
+        };
+        let id = match tasks.vacant.pop() {
+            Some(id) => {
+                tasks.list[id as usize] = task;
+                id
+            }
+            None => {
+                tasks.list.push(task);
+                (tasks.list.len() - 1) as TaskId
+            }
+        };
+        tasks.by_thread.insert(thread as usize, id);
+        id
+    }
+}
+
+/// A task with an empty thread: from the pool, or new.
+///
+/// # Safety
+/// As for [`new_task`].
+pub(super) unsafe fn take_task(state: *mut lua_State) -> TaskId {
+    // SAFETY: the pool holds finished threads with empty stacks.
+    unsafe {
+        match (*Vm::of(state)).tasks.idle.pop() {
+            Some(id) => id,
+            None => new_task(state),
+        }
+    }
+}
+
+/// The same from outside of a protected call; none when memory ran out.
+unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
+    unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
+        // SAFETY: index 1 points to the caller's variable.
+        unsafe {
+            let id = new_task(state);
+            *ffi::lua_touserdata(state, 1).cast::<TaskId>() = id;
+            0
+        }
+    }
+    // SAFETY: the argument outlives the protected call. The stack of `from` is restored.
+    unsafe {
+        if let Some(id) = (*vm).tasks.idle.pop() {
+            return Some(id);
+        }
+        let mut id = NO_TASK;
+        if stack::protect(from, body, as_argument(&mut id), 0) == ffi::LUA_OK {
+            return Some(id);
+        }
+        let text = pop_error_text(vm, from);
+        (*vm).tasks.report(text);
+        None
+    }
+}
+
+/// Starts a task for a request. The vault holds the protocol and its handler on top; both are popped.
+pub(super) unsafe fn start_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
+    // SAFETY: a fresh thread has room for a few values; moves between threads of one state neither allocate nor raise.
+    unsafe {
+        let vault = (*vm).vault;
+        let Some(id) = acquire(vm, from) else {
+            ffi::lua_pop(vault, 2);
+            if let Some(request) = request_of(&delivery) {
+                let _ = (*vm)
+                    .context
+                    .send(request.source, MessageType::ERROR, request.session, Body::Empty);
+            }
+            return;
+        };
+        ffi::lua_pushvalue(vault, Slot::KeyUnpack as c_int);
+        ffi::lua_rawget(vault, -3);
+        ffi::lua_pushvalue(vault, Slot::KeyTrace as c_int);
+        let traced = match ffi::lua_rawget(vault, -4) {
+            ffi::LUA_TBOOLEAN => Some(ffi::lua_toboolean(vault, -1) != 0),
+            _ => None,
+        };
+        ffi::lua_pop(vault, 1);
+        let tag = super::trace::tag_for_request(&mut *vm, &delivery, traced);
+        let task = (*vm).tasks.task(id);
+        task.request = request_of(&delivery);
+        task.source = Some(delivery.source);
+        task.plain = delivery.session == 0;
+        task.message_type = delivery.message_type;
+        task.tag = tag;
+        let thread = task.thread;
+        ffi::lua_pushcclosure(thread, handle_request, 0);
+        ffi::lua_xmove(vault, thread, 2);
+        ffi::lua_pop(vault, 1);
+        (*vm).tasks.delivery = Some(delivery);
+        run(vm, from, id, 2);
+    }
+}
+
+/// Body of a request's task. Stack: the handler, the protocol's `unpack`.
+unsafe extern "C-unwind" fn handle_request(state: *mut lua_State) -> c_int {
+    // SAFETY: the message stays in the service's memory while Lua may raise. Stack: handler, session, source, values.
+    unsafe {
+        let vm = Vm::of(state);
+        let (session, source) = match &(*vm).tasks.delivery {
+            Some(delivery) => (delivery.session, delivery.source.bits()),
+            None => return 0,
+        };
+        ffi::lua_pushinteger(state, session.into());
+        ffi::lua_pushinteger(state, source.into());
+        let values = match unpack_delivery(vm, state, 2) {
+            Ok(values) => values,
+            Err(failure) => return stack::finish(state, Err(failure)),
+        };
+        ffi::lua_rotate(state, 2, -1);
+        ffi::lua_pop(state, 1);
+        ffi::lua_callk(state, values + 2, 0, 0, Some(handled));
+        0
+    }
+}
+
+/// The handler has returned after it had been suspended.
+unsafe extern "C-unwind" fn handled(
+    _state: *mut lua_State,
+    _status: c_int,
+    _context: ffi::lua_KContext,
+) -> c_int {
+    0
+}
+
+/// Pushes the values of the delivery, by the `unpack` function at `index`; the native one reads the message in place.
+/// After it the values are on top of the stack, just below a copy of the value at `index`.
+///
+/// # Safety
+/// `state` runs protected. May raise; the delivery stays in the service's memory until the next turn then.
+unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<c_int, stack::Failure> {
+    // SAFETY: the slice points into the delivery's block, which nothing replaces while `unpack` runs. Stack: n values and
+    // one more on top.
+    unsafe {
+        let before = ffi::lua_gettop(state);
+        let native = ffi::lua_tocfunction(state, index)
+            .is_some_and(|function| ptr::fn_addr_eq(function, unpack_native as ffi::lua_CFunction));
+        if native
+            && let Some(Delivery {
+                body: DeliveryBody::Message(message),
+                ..
+            }) = &(*vm).tasks.delivery
+        {
+            let message: *const Message = message;
+            let strings = &raw const *(*vm).strings;
+            let attachments = (*message).block().map(|block| block.attachments());
+            seri::unpack(state, (*message).bytes(), attachments, &*strings)
+                .map_err(|error| error.to_string())?;
+            (*vm).tasks.delivery = None;
+        } else if ffi::lua_type(state, index) == ffi::LUA_TNIL {
+            return Err("attempt to call a nil value (field 'unpack')".into());
+        } else {
+            ffi::lua_pushvalue(state, index);
+            push_pointer(vm, state)?;
+            ffi::lua_callk(state, 2, ffi::LUA_MULTRET, 0, None);
+        }
+        Ok(ffi::lua_gettop(state) - before)
+    }
+}
+
+/// Unpacks the answer in the delivery with the protocol table at `index`; for continuations of `call`.
+///
+/// # Safety
+/// As for [`unpack_delivery`].
+pub(super) unsafe fn unpack_answer(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    unpack: c_int,
+) -> Result<c_int, stack::Failure> {
+    // SAFETY: by the caller.
+    unsafe { unpack_delivery(vm, state, unpack) }
+}
+
+/// Starts a task whose thread holds a function and its arguments.
+pub(super) unsafe fn start_function(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
+    // SAFETY: the thread's stack is: function, arguments.
+    unsafe {
+        let task = (*vm).tasks.task(id);
+        task.session = 0;
+        let arguments = ffi::lua_gettop(task.thread) - 1;
+        run(vm, from, id, arguments);
+    }
+}
+
+/// Starts a task that runs an anchored function.
+pub(super) unsafe fn start_anchored(vm: *mut Vm, from: *mut lua_State, function: Anchor) {
+    // SAFETY: the anchor is live until it is released here.
+    unsafe {
+        if let Some(id) = acquire(vm, from) {
+            push_anchored(vm, (*vm).tasks.task(id).thread, function);
+            release_anchor(vm, function);
+            run(vm, from, id, 0);
+        } else {
+            release_anchor(vm, function);
+        }
+    }
+}
+
+/// Starts a task that runs an anchored function with (true, msg, sz) of the delivery.
+pub(super) unsafe fn start_answer(vm: *mut Vm, from: *mut lua_State, function: Anchor, ok: bool) {
+    // SAFETY: as for `start_anchored`; a fresh thread has room for a few values.
+    unsafe {
+        let Some(id) = acquire(vm, from) else {
+            release_anchor(vm, function);
+            return;
+        };
+        let thread = (*vm).tasks.task(id).thread;
+        push_anchored(vm, thread, function);
+        release_anchor(vm, function);
+        ffi::lua_pushboolean(thread, ok.into());
+        if let Err(failure) = push_pointer(vm, thread) {
+            (*vm).tasks.report(format!("{failure:?}"));
+            ffi::lua_pushlightuserdata(thread, ptr::null_mut());
+            ffi::lua_pushinteger(thread, 0);
+        }
+        run(vm, from, id, 3);
+    }
+}
+
+/// Resumes a suspended task.
+pub(super) unsafe fn resume(vm: *mut Vm, from: *mut lua_State, id: TaskId, why: Resumed) {
+    // SAFETY: a task in a wait or a queue is suspended; its native takes `why` up when it continues.
+    unsafe {
+        let task = (*vm).tasks.task(id);
+        if task.state != State::Suspended {
+            return;
+        }
+        task.session = 0;
+        (*vm).tasks.resumed = why;
+        if let Tag::On(_) = (*vm).tasks.task(id).tag {
+            super::trace::event(&*vm, id, "resume");
+        }
+        run(vm, from, id, 0);
+    }
+}
+
+/// Runs a task until it suspends or ends.
+unsafe fn run(vm: *mut Vm, from: *mut lua_State, id: TaskId, arguments: c_int) {
+    // SAFETY: the thread is suspended or fresh with `arguments` values above its function; `from` is the caller's thread.
+    // No reference into the host is kept across the resume.
+    unsafe {
+        let thread = {
+            let tasks = &mut (*vm).tasks;
+            let task = tasks.task(id);
+            task.state = State::Running;
+            task.thread
+        };
+        let outer = std::mem::replace(&mut (*vm).tasks.current, id);
+        let mut results = 0;
+        let status = signal::resume(vm, thread, from, arguments, &mut results);
+        (*vm).tasks.current = outer;
+        match status {
+            ffi::LUA_OK => finish(vm, id),
+            ffi::LUA_YIELD => {
+                ffi::lua_pop(thread, results);
+                match (*vm).tasks.task(id).state {
+                    State::Suspended => {}
+                    State::Quit => {
+                        end(vm, from, id);
+                    }
+                    _ => {
+                        let text = c"Call skynet.coroutine.yield out of skynet.coroutine.resume";
+                        ffi::lua_pushstring(thread, text.as_ptr());
+                        fail(vm, from, id);
+                    }
+                }
+            }
+            _ => fail(vm, from, id),
+        }
+    }
+}
+
+/// The task's function has returned: its thread goes back to the pool.
+unsafe fn finish(vm: *mut Vm, id: TaskId) {
+    // SAFETY: a finished thread has only its results on the stack.
+    unsafe {
+        let task = (*vm).tasks.task(id);
+        ffi::lua_settop(task.thread, 0);
+        let (request, message_type, session) = (task.request.take(), task.message_type, task.session);
+        task.state = State::Idle;
+        task.session = 0;
+        task.source = None;
+        if task.tag != Tag::None {
+            super::trace::event(&*vm, id, "end");
+            (*vm).tasks.task(id).tag = Tag::None;
+        }
+        if session != 0 {
+            // A plain coroutine inside the task went to sleep and was left behind.
+            (*vm).tasks.waits.insert(session, Wait::Cancelled);
+        }
+        if let Some(request) = request {
+            let site = handler_site(vm, message_type);
+            (*vm).context.log(&format!(
+                "Maybe forgot response session {} from {} : {site}",
+                request.session, request.source
+            ));
+        }
+        if (*vm).tasks.idle.len() < IDLE_MAX {
+            (*vm).tasks.idle.push(id);
+        } else {
+            remove(vm, id);
+        }
+    }
+}
+
+/// `source:line` of a protocol's handler.
+unsafe fn handler_site(vm: *mut Vm, message_type: MessageType) -> String {
+    // SAFETY: table reads that do not raise; the vault's stack is restored. `lua_getinfo` with ">" pops the function.
+    unsafe {
+        let vault = (*vm).vault;
+        let top = ffi::lua_gettop(vault);
+        let mut site = String::from("?:-1");
+        if ffi::lua_rawgeti(vault, Slot::Protocols as c_int, message_type.0.into()) == ffi::LUA_TTABLE {
+            ffi::lua_pushvalue(vault, Slot::KeyDispatch as c_int);
+            if ffi::lua_rawget(vault, -2) == ffi::LUA_TFUNCTION {
+                let mut info: ffi::lua_Debug = std::mem::zeroed();
+                ffi::lua_getinfo(vault, c">S".as_ptr(), &mut info);
+                let source = std::slice::from_raw_parts(info.source.cast(), info.srclen);
+                site = format!("{}:{}", String::from_utf8_lossy(source), info.linedefined);
+            }
+        }
+        ffi::lua_settop(vault, top);
+        site
+    }
+}
+
+/// The task has raised: its requester gets an error, its variables are closed, its text is collected.
+unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
+    // SAFETY: the error value is on top of the thread; the thread is not running.
+    unsafe {
+        let text = describe(vm, from, (*vm).tasks.task(id).thread);
+        refuse_request(vm, id);
+        end(vm, from, id);
+        (*vm).tasks.report(text);
+    }
+}
+
+/// Answers a task's request with an error, if it has one.
+pub(super) unsafe fn refuse_request(vm: *mut Vm, id: TaskId) {
+    // SAFETY: no Lua code runs in here.
+    unsafe {
+        if let Some(request) = (*vm).tasks.task(id).request.take() {
+            if let Tag::On(_) = (*vm).tasks.task(id).tag {
+                super::trace::event(&*vm, id, "error");
+            }
+            let _ = (*vm)
+                .context
+                .send(request.source, MessageType::ERROR, request.session, Body::Empty);
+        }
+    }
+}
+
+/// Ends a task that is not running: closes its variables and forgets it.
+pub(super) unsafe fn end(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
+    // SAFETY: the thread is suspended or in error; closing runs `__close` handlers on it, protected by Lua itself.
+    unsafe {
+        let thread = {
+            let task = (*vm).tasks.task(id);
+            task.state = State::Running;
+            task.thread
+        };
+        let outer = std::mem::replace(&mut (*vm).tasks.current, id);
+        ffi::lua_closethread(thread, from);
+        (*vm).tasks.current = outer;
+        remove(vm, id);
+    }
+}
+
+/// Forgets a task whose thread will not run again.
+unsafe fn remove(vm: *mut Vm, id: TaskId) {
+    // SAFETY: the thread may still be referenced by Lua; it is only unanchored.
+    unsafe {
+        let task = (*vm).tasks.task(id);
+        let (thread, place) = (task.thread, task.anchor);
+        task.state = State::Idle;
+        task.session = 0;
+        task.request = None;
+        task.tag = Tag::None;
+        release_anchor(vm, place);
+        (*vm).tasks.by_thread.remove(&(thread as usize));
+        (*vm).tasks.vacant.push(id);
+    }
+}
+
+/// The text of the error on top of `thread`, with its traceback.
+unsafe fn describe(vm: *mut Vm, from: *mut lua_State, thread: *mut lua_State) -> String {
+    unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
+        // SAFETY: index 1 is the failed thread, whose top is the error value. Stack: the text.
+        unsafe {
+            let thread = ffi::lua_touserdata(state, 1).cast::<lua_State>();
+            ffi::lua_pushvalue(thread, -1);
+            ffi::lua_xmove(thread, state, 1);
+            let text = ffi::luaL_tolstring(state, -1, ptr::null_mut());
+            ffi::luaL_traceback(state, thread, text, 0);
+            1
+        }
+    }
+    // SAFETY: the stack of `from` is restored by `pop_error_text`.
+    unsafe {
+        ffi::lua_checkstack(thread, 1);
+        let status = stack::protect(from, body, thread.cast::<c_void>(), 1);
+        let text = pop_error_text(vm, from);
+        if status == ffi::LUA_ERRMEM {
+            "not enough memory".to_owned()
+        } else {
+            text
+        }
+    }
+}
+
+/// Message handler of protected calls: the error value as text with a traceback.
+pub(crate) unsafe extern "C-unwind" fn traceback(state: *mut lua_State) -> c_int {
+    // SAFETY: index 1 is the error value. Stack: one result.
+    unsafe {
+        let text = ffi::luaL_tolstring(state, 1, ptr::null_mut());
+        ffi::luaL_traceback(state, state, text, 1);
+        1
+    }
+}
+
+/// Pops the error value on top of `state` and gives its text.
+pub(super) unsafe fn pop_error_text(_vm: *mut Vm, state: *mut lua_State) -> String {
+    // SAFETY: reading a string that is on the stack; no conversion takes place. Stack: one value less.
+    unsafe {
+        let text = stack::text_at(state, -1)
+            .unwrap_or_else(|| format!("(error object is a {} value)", stack::type_name(state, -1)));
+        ffi::lua_pop(state, 1);
+        text
+    }
+}

@@ -1,0 +1,241 @@
+//! One Lua state and everything the host keeps for it.
+//!
+//! A [`Vm`] lives in a box; its address stands in the extra space of every thread of the state, so that each native finds
+//! it in one load. It is only touched on its service's own turn. Natives reach it through a raw pointer and never keep a
+//! reference across a call into Lua, because Lua code may call natives again.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr;
+use std::sync::Arc;
+
+use fulmar_arena::Arena;
+use fulmar_engine::Context;
+use mlua::ffi::{self, lua_State};
+
+use crate::code_cache::{self, Bytecode};
+use crate::memory::{self, Memory};
+use crate::node::Node;
+use crate::profile::Profiles;
+use crate::seri::{ExternalStrings, Packer};
+use crate::signal::SignalState;
+use crate::tasks::Tasks;
+
+/// The host's side of one Lua service.
+pub(crate) struct Vm {
+    /// The main thread: runs the main chunk and Lua message functions.
+    pub(crate) main: *mut lua_State,
+    /// A thread that never runs: its stack holds what the host must find without a table lookup. See [`Slot`].
+    pub(crate) vault: *mut lua_State,
+    pub(crate) context: Context,
+    pub(crate) node: Arc<Node>,
+    pub(crate) arena: Arena,
+    pub(crate) packer: Packer,
+    pub(crate) strings: Box<ExternalStrings>,
+    /// Bytes of external strings that have arrived since the last garbage collection on their account.
+    pub(crate) arrived_bytes: usize,
+    pub(crate) tasks: Tasks,
+    pub(crate) profiles: Profiles,
+    pub(crate) signal: Arc<SignalState>,
+    /// Bytecode that functions of this state execute in place, by its address.
+    pub(crate) bytecode: HashMap<*const u8, Arc<Bytecode>>,
+    /// Where a chunk is dumped to.
+    pub(crate) dumped: Vec<u8>,
+    pub(crate) cache_mode: code_cache::Mode,
+    /// The text of the error being raised; see `stack::finish`.
+    pub(crate) raised: String,
+    /// Blocks that Lua code of this service owns right now.
+    pub(crate) script_blocks: usize,
+    /// A memory limit asked for by the main chunk, applied when loading has ended.
+    pub(crate) asked_limit: Option<usize>,
+    memory: Box<Memory>,
+}
+
+/// Fixed places on the vault's stack.
+#[derive(Clone, Copy)]
+#[repr(i32)]
+pub(crate) enum Slot {
+    /// Table: integer -> value that Rust refers to by number.
+    Anchors = 1,
+    /// Table: protocols by name and by id (`skynet._proto`).
+    Protocols = 2,
+    /// Table: token -> session of the coroutine that sleeps with it.
+    Tokens = 3,
+    /// The service's message function when it is not the native one.
+    Callback = 4,
+    /// Hooks for requests and responses that nobody expects.
+    UnknownRequest = 5,
+    UnknownResponse = 6,
+    /// Interned field names.
+    KeyId = 7,
+    KeyPack = 8,
+    KeyUnpack = 9,
+    KeyDispatch = 10,
+    KeyTrace = 11,
+}
+
+const SLOTS: c_int = 11;
+
+impl Vm {
+    /// Opens a state with the standard libraries.
+    ///
+    /// # Errors
+    /// When there is no memory for the state.
+    pub(crate) fn open(
+        context: Context,
+        node: Arc<Node>,
+        arena: Arena,
+        signal: Arc<SignalState>,
+    ) -> Result<Box<Vm>, NoMemory> {
+        let strings = Box::new(ExternalStrings::new());
+        let mut memory = Box::new(Memory::new(context.clone(), &raw const *strings));
+        let memory_ptr: *mut Memory = &mut *memory;
+        let seed = node.random_seed();
+        // SAFETY: the allocator's argument outlives the state: `close` runs before the box is dropped.
+        let main = unsafe { ffi::lua_newstate(memory::allocate, memory_ptr.cast(), seed) };
+        if main.is_null() {
+            return Err(NoMemory);
+        }
+        let mut vm = Box::new(Vm {
+            main,
+            vault: ptr::null_mut(),
+            packer: Packer::new(arena),
+            strings,
+            arrived_bytes: 0,
+            tasks: Tasks::new(),
+            profiles: Profiles::default(),
+            signal,
+            bytecode: HashMap::new(),
+            dumped: Vec::new(),
+            cache_mode: code_cache::Mode::On,
+            raised: String::new(),
+            script_blocks: 0,
+            asked_limit: None,
+            context,
+            node,
+            arena,
+            memory,
+        });
+        let pointer: *mut Vm = &mut *vm;
+        // SAFETY: the extra space of the main thread is one pointer wide; new threads copy it. `prepare` follows the rules
+        // of natives and gets the pointer to a live box.
+        let status = unsafe {
+            ffi::lua_getextraspace(main).cast::<*mut Vm>().write(pointer);
+            ffi::lua_gc(main, ffi::LUA_GCSTOP);
+            crate::stack::protect(main, prepare, pointer.cast(), 0)
+        };
+        if status != ffi::LUA_OK {
+            vm.close();
+            return Err(NoMemory);
+        }
+        Ok(vm)
+    }
+
+    /// The host of the state that runs `state`.
+    ///
+    /// # Safety
+    /// `state` is a thread of a state opened by [`Vm::open`]. Nothing made from the pointer may be kept across a call into
+    /// Lua.
+    pub(crate) unsafe fn of(state: *mut lua_State) -> *mut Vm {
+        // SAFETY: every thread inherits the main thread's extra space.
+        unsafe { ffi::lua_getextraspace(state).cast::<*mut Vm>().read() }
+    }
+
+    /// Bytes that the Lua heap uses, without external strings.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.memory.used_bytes()
+    }
+
+    pub(crate) fn limit_memory(&mut self, bytes: usize) {
+        self.memory.limit(bytes);
+    }
+
+    /// Closes the Lua state: finalizers run and may still send messages. Does nothing the second time.
+    pub(crate) fn close(&mut self) {
+        if !self.main.is_null() {
+            let main = std::mem::replace(&mut self.main, ptr::null_mut());
+            // SAFETY: the state is open, and nothing of it runs: the service is on its last turn.
+            unsafe { ffi::lua_close(main) };
+        }
+    }
+
+    /// Pushes the value of a fixed slot onto `state`.
+    ///
+    /// # Safety
+    /// `state` belongs to this host and has a free stack slot.
+    pub(crate) unsafe fn push_slot(&self, state: *mut lua_State, slot: Slot) {
+        // SAFETY: the vault keeps its slots for the state's life and always has room for a few more values; neither call
+        // allocates. Stack of `state`: one value more; of the vault: unchanged.
+        unsafe {
+            ffi::lua_pushvalue(self.vault, slot as c_int);
+            ffi::lua_xmove(self.vault, state, 1);
+        }
+    }
+
+    /// Moves the value on top of `state` into a fixed slot.
+    ///
+    /// # Safety
+    /// `state` belongs to this host and has a value on top.
+    pub(crate) unsafe fn pop_slot(&self, state: *mut lua_State, slot: Slot) {
+        // SAFETY: as in `push_slot`. Stack of `state`: one value less.
+        unsafe {
+            ffi::lua_xmove(state, self.vault, 1);
+            ffi::lua_copy(self.vault, -1, slot as c_int);
+            ffi::lua_pop(self.vault, 1);
+        }
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// There was no memory for a new Lua state.
+#[derive(Debug, thiserror::Error)]
+#[error("not enough memory for a Lua state")]
+pub(crate) struct NoMemory;
+
+/// Fills a new state: libraries, vault. Runs protected.
+unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
+    // SAFETY: index 1 is the pointer given by `Vm::open`; nothing with a destructor lives here. The vault's stack ends up
+    // with exactly the slots of `Slot`, in their order.
+    unsafe {
+        let vm = ffi::lua_touserdata(state, 1).cast::<Vm>();
+        crate::library::open_standard(state);
+        let vault = ffi::lua_newthread(state);
+        ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+        ffi::luaL_checkstack(vault, SLOTS + VAULT_ROOM, ptr::null());
+        for _ in 0..SLOTS {
+            ffi::lua_pushnil(vault);
+        }
+        for slot in [Slot::Anchors, Slot::Protocols, Slot::Tokens] {
+            ffi::lua_createtable(vault, 0, 0);
+            ffi::lua_copy(vault, -1, slot as c_int);
+            ffi::lua_pop(vault, 1);
+        }
+        let keys: [(Slot, &CStr); 5] = [
+            (Slot::KeyId, c"id"),
+            (Slot::KeyPack, c"pack"),
+            (Slot::KeyUnpack, c"unpack"),
+            (Slot::KeyDispatch, c"dispatch"),
+            (Slot::KeyTrace, c"trace"),
+        ];
+        for (slot, key) in keys {
+            ffi::lua_pushstring(vault, key.as_ptr());
+            ffi::lua_copy(vault, -1, slot as c_int);
+            ffi::lua_pop(vault, 1);
+        }
+        (*vm).vault = vault;
+        0
+    }
+}
+
+/// Free slots that the vault always has above the fixed ones.
+const VAULT_ROOM: c_int = 16;
+
+/// The argument of a protected call, as natives see it.
+pub(crate) fn as_argument<T>(value: &mut T) -> *mut c_void {
+    ptr::from_mut(value).cast()
+}
