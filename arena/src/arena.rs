@@ -1,14 +1,14 @@
 //! The face of the crate: making an arena, loaning from it, checking addresses that come from scripts, and numbers.
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::block::BlockState;
 use crate::buf::{Buf, BufMut};
 use crate::core::{Core, Located};
 use crate::error::{ClaimError, ConfigureError, LoanError, ReserveError};
 use crate::heap;
-use crate::layout::{MAX_RESERVE_BYTES, OVERHEAD_BYTES, SEGMENT_BYTES};
-use crate::os::Backing;
+use crate::layout::{MAX_RESERVE_BYTES, OVERHEAD_BYTES, PAGE_BYTES, SEGMENT_BYTES};
+use crate::os::{self, Backing};
 use crate::sites::CallSite;
 use crate::stats::Stats;
 use crate::sync::plain::{Mutex, OnceLock, Ordering, PoisonError};
@@ -75,20 +75,14 @@ impl Arena {
                 max_bytes: MAX_RESERVE_BYTES,
             });
         }
-        let mut bytes = requested_bytes.max(1).next_multiple_of(SEGMENT_BYTES);
-        let backing = loop {
-            match Backing::reserve(bytes) {
-                Ok(backing) => break backing,
-                Err(source) if bytes == SEGMENT_BYTES => {
-                    return Err(ReserveError::Refused {
-                        requested_bytes,
-                        source,
-                    });
-                }
-                Err(_) => bytes = (bytes / 2).next_multiple_of(SEGMENT_BYTES),
-            }
-        };
-        let core = Core::create(backing, bytes, requested_bytes, config.limit_bytes)?;
+        let (bytes, (backing, pages)) = halve_until_granted(requested_bytes, |bytes| {
+            Ok((Backing::reserve(bytes)?, os::page_table(bytes / PAGE_BYTES)?))
+        })
+        .map_err(|source| ReserveError::Refused {
+            requested_bytes,
+            source,
+        })?;
+        let core = Core::create(backing, pages, bytes, requested_bytes, config.limit_bytes)?;
         Ok(Arena { core })
     }
 
@@ -294,6 +288,21 @@ impl Arena {
     }
 }
 
+/// Tries to reserve whole segments, half as many after each refusal.
+fn halve_until_granted<T>(
+    requested_bytes: usize,
+    mut reserve: impl FnMut(usize) -> io::Result<T>,
+) -> io::Result<(usize, T)> {
+    let mut bytes = requested_bytes.max(1).next_multiple_of(SEGMENT_BYTES);
+    loop {
+        match reserve(bytes) {
+            Ok(granted) => return Ok((bytes, granted)),
+            Err(refusal) if bytes == SEGMENT_BYTES => return Err(refusal),
+            Err(_) => bytes = (bytes / 2).next_multiple_of(SEGMENT_BYTES),
+        }
+    }
+}
+
 impl PartialEq for Arena {
     /// Whether both are the same arena.
     fn eq(&self, other: &Arena) -> bool {
@@ -309,5 +318,29 @@ impl fmt::Debug for Arena {
             .field("id", &self.core.id())
             .field("reserved_bytes", &self.core.bytes())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_reservation_is_halved_down_to_a_segment() {
+        let refuse_above = |most: usize| {
+            let mut asked = Vec::new();
+            let granted = halve_until_granted(21 * SEGMENT_BYTES - 1, |bytes| {
+                asked.push(bytes / SEGMENT_BYTES);
+                if bytes <= most {
+                    Ok(())
+                } else {
+                    Err(io::ErrorKind::OutOfMemory.into())
+                }
+            });
+            (granted.map(|(bytes, ())| bytes / SEGMENT_BYTES).ok(), asked)
+        };
+        assert_eq!(refuse_above(usize::MAX), (Some(21), vec![21]));
+        assert_eq!(refuse_above(6 * SEGMENT_BYTES), (Some(6), vec![21, 11, 6]));
+        assert_eq!(refuse_above(0), (None, vec![21, 11, 6, 3, 2, 1]));
     }
 }

@@ -167,7 +167,7 @@ impl Snapshot {
 }
 
 impl<W: Word64> BlockWord<W> {
-    #[cfg(test)]
+    #[cfg(all(test, loom))]
     pub(crate) fn new(snapshot: Snapshot) -> Self {
         BlockWord(W::new(snapshot.0))
     }

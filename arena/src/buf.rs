@@ -30,6 +30,23 @@ pub struct BufMut(NonNull<u8>);
 /// Shape: three words, with a niche. Clone is one relaxed increment; the last drop frees the block and what is
 /// attached to it.
 ///
+/// Nobody writes to a frozen block:
+///
+/// ```
+/// # let arena = fulmar_arena::Arena::new(fulmar_arena::ArenaConfig { reserve_bytes: 4 << 20, ..Default::default() })?;
+/// let mut buf = arena.loan(1, 1)?;
+/// buf[0] = 1;
+/// let buf = buf.freeze();
+/// assert_eq!(buf[0], 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// ```compile_fail,E0594
+/// # let arena = fulmar_arena::Arena::new(fulmar_arena::ArenaConfig { reserve_bytes: 4 << 20, ..Default::default() })?;
+/// let mut buf = arena.loan(1, 1)?.freeze();
+/// buf[0] = 1;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Invariants
 /// 1. `body` is the body of a Frozen block of which this `Buf` holds one count.
 /// 2. `data..data + len` lies inside that body, is initialised, and is written by nobody.

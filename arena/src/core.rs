@@ -10,8 +10,8 @@ use crate::layout::{
     BODY_OFFSET, GRANULE_BYTES, GRANULE_SHIFT, MAX_ARENAS, OVERHEAD_BYTES, PAGE_BYTES, PAGE_GRANULES,
     PAGE_SHIFT, Position, SEGMENT_BYTES,
 };
-use crate::os::{self, Backing};
-use crate::page::{Limits, Link, Meta, Next, Page, Shape};
+use crate::os::Backing;
+use crate::page::{Chain, Limits, Link, Meta, Next, Page, Shape};
 use crate::poison;
 use crate::pool::{Pool, Refused};
 use crate::size_class::{CLASSES, Class, MAX_SMALL_GRANULES};
@@ -62,6 +62,7 @@ impl Core {
     /// An arena over this mapping, for the life of the process.
     pub(crate) fn create(
         backing: Backing,
+        pages: &'static [Page],
         bytes: usize,
         requested_bytes: usize,
         limit_bytes: usize,
@@ -71,10 +72,6 @@ impl Core {
             (count < MAX_ARENAS).then_some(count + 1)
         });
         let id = claimed.map_err(|_| ReserveError::TooMany)?;
-        let pages = os::page_table(bytes / PAGE_BYTES).map_err(|source| ReserveError::Refused {
-            requested_bytes,
-            source,
-        })?;
         let segments = bytes / SEGMENT_BYTES;
         // Page 0 is never loaned, so a run of whole segments cannot start at the first.
         let longest_run = if segments > 1 {
@@ -102,6 +99,12 @@ impl Core {
     pub(crate) fn of(block: Block) -> &'static Core {
         // Relaxed: the holder, or one before it, wrote the field.
         let id = block.header().arena.load(Ordering::Relaxed);
+        // Nearly always the arena that this thread used last; to guess it keeps the look-up off the path of data.
+        if let Some(core) = heap::last_core()
+            && core.id == id
+        {
+            return core;
+        }
         // Acquire: pairs with the Release in `create`.
         let core = CORES[id as usize % MAX_ARENAS].load(Ordering::Acquire);
         // SAFETY: null or a core that is never freed (2).
@@ -204,16 +207,15 @@ impl Core {
         poison::on_free(block, class.block_bytes());
         let link = (offset >> GRANULE_SHIFT) as u16 % PAGE_GRANULES as u16 + 1;
         match heap::current(self) {
-            Some(heap) if heap.owns(class, index) => return heap.free(class, block, link),
-            Some(heap) => heap.count_free(class),
-            // Relaxed: a counter.
-            None => drop(self.strays[class.index()].fetch_add(1, Ordering::Relaxed)),
+            Some(heap) => heap.free(class, index, block, link),
+            None => self.free_without_heap(class, index, link),
         }
-        if page
-            .word
-            .push(link, Limits::from(class), |next| self.set_link(block, next))
-            == Next::Settle
-        {
+    }
+
+    /// Gives freed blocks to a page that the caller does not own.
+    pub(crate) fn push(&self, index: usize, class: Class, chain: Chain) {
+        let link = |next| self.set_link(self.block_at(index, chain.tail - 1), next);
+        if self.page(index).word.push(chain, Limits::from(class), link) == Next::Settle {
             self.pool.settle(index);
         }
     }
@@ -296,6 +298,14 @@ impl Core {
         heap.flush();
         self.retire(heap);
         loaned
+    }
+
+    /// A thread whose locals are gone frees block by block.
+    #[cold]
+    fn free_without_heap(&self, class: Class, index: usize, link: Link) {
+        // Relaxed: a counter.
+        self.strays[class.index()].fetch_add(1, Ordering::Relaxed);
+        self.push(index, class, Chain::one(link));
     }
 
     #[cold]

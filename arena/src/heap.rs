@@ -32,8 +32,20 @@ struct Bin {
     page: AtomicU32,
     /// First free block of that page.
     free: AtomicU16,
+    /// Blocks that this thread freed one after the other in one other page, not handed over yet: a flood that is freed in the
+    /// order in which it was loaned costs one exchange per page, not per block. 0 blocks: none.
+    away: Away,
     loans: AtomicU64,
     frees: AtomicU64,
+}
+
+/// A batch of freed blocks of a page that the heap does not own.
+#[derive(Default)]
+struct Away {
+    page: AtomicU32,
+    head: AtomicU16,
+    tail: AtomicU16,
+    blocks: AtomicU16,
 }
 
 impl Heap {
@@ -62,25 +74,25 @@ impl Heap {
         Ok(block)
     }
 
-    /// Whether the page is the one this heap loans the class from.
+    /// Frees a block, whoever loaned it.
     #[inline]
-    pub(crate) fn owns(&self, class: Class, page: usize) -> bool {
-        self.bins[class.index()].page.load(Relaxed) as usize == page
-    }
-
-    /// Frees a block of a page that the heap owns.
-    #[inline]
-    pub(crate) fn free(&self, class: Class, block: Block, link: Link) {
+    pub(crate) fn free(&self, class: Class, page: usize, block: Block, link: Link) {
         let bin = &self.bins[class.index()];
-        self.core.set_link(block, bin.free.load(Relaxed));
-        bin.free.store(link, Relaxed);
         add_one(&bin.frees);
-    }
-
-    /// Counts a block that this thread freed into a page it does not own.
-    #[inline]
-    pub(crate) fn count_free(&self, class: Class) {
-        add_one(&self.bins[class.index()].frees);
+        if bin.page.load(Relaxed) as usize == page {
+            self.core.set_link(block, bin.free.load(Relaxed));
+            bin.free.store(link, Relaxed);
+            return;
+        }
+        let away = &bin.away;
+        if away.page.load(Relaxed) as usize != page {
+            self.hand_over(class);
+            away.page.store(page as u32, Relaxed);
+            away.tail.store(link, Relaxed);
+        }
+        self.core.set_link(block, away.head.load(Relaxed));
+        away.head.store(link, Relaxed);
+        away.blocks.store(away.blocks.load(Relaxed) + 1, Relaxed);
     }
 
     /// Loans and frees of a class. Frees first: a block freed between the two reads must not make a negative number.
@@ -90,9 +102,10 @@ impl Heap {
         (bin.loans.load(Relaxed), frees)
     }
 
-    /// Gives every page up, free blocks and all.
+    /// Hands every batch over and gives every page up, free blocks and all.
     pub(crate) fn flush(&self) {
         for class in Class::all() {
+            self.hand_over(class);
             let bin = &self.bins[class.index()];
             let page = bin.page.load(Relaxed) as usize;
             if page == 0 {
@@ -105,10 +118,30 @@ impl Heap {
         }
     }
 
+    /// Gives the batch of freed blocks to its page.
+    fn hand_over(&self, class: Class) {
+        let away = &self.bins[class.index()].away;
+        let index = away.page.load(Relaxed) as usize;
+        if index == 0 {
+            return;
+        }
+        let (head, tail) = (away.head.load(Relaxed), away.tail.load(Relaxed));
+        let chain = Chain {
+            head,
+            tail,
+            blocks: away.blocks.load(Relaxed),
+        };
+        away.page.store(0, Relaxed);
+        away.head.store(0, Relaxed);
+        away.blocks.store(0, Relaxed);
+        self.core.push(index, class, chain);
+    }
+
     /// Finds free blocks when the list is empty: what others freed into our page, then blocks of it never used, then
     /// another page.
     #[cold]
     fn refill(&self, class: Class) -> Result<Link, Refused> {
+        self.hand_over(class);
         let bin = &self.bins[class.index()];
         let index = bin.page.load(Relaxed) as usize;
         if index != 0 {
@@ -123,14 +156,18 @@ impl Heap {
             bin.page.store(0, Relaxed);
             self.detach(class, index, Chain::default());
         }
-        let (index, taken) = match self.core.pool().take_small(class) {
-            Ok(page) => page,
-            Err(Refused) => {
+        let pool = self.core.pool();
+        let (index, taken) = pool
+            .take_small(class)
+            .or_else(|Refused| {
                 // The pages of our other classes may be all that is missing.
                 self.flush();
-                self.core.pool().take_small(class)?
-            }
-        };
+                pool.take_small(class)
+            })
+            .or_else(|Refused| {
+                pool.scrape(class);
+                pool.take_small(class)
+            })?;
         bin.page.store(index as u32, Relaxed);
         Ok(self.adopt(class, index, taken))
     }
@@ -214,6 +251,12 @@ pub(crate) fn current(core: &'static Core) -> Option<&'static Heap> {
         Some(heap) if std::ptr::eq(heap.core, core) => Some(heap),
         _ => enter(core),
     }
+}
+
+/// The arena whose heap the calling thread used last.
+#[inline]
+pub(crate) fn last_core() -> Option<&'static Core> {
+    CURRENT.get().map(|heap| heap.core)
 }
 
 /// Gives up the pages that the calling thread owns in an arena.

@@ -28,6 +28,25 @@ pub struct Attachments<'a> {
 
 /// An attached buffer, borrowed from the block that holds its count: a `&Buf`, but stored as a position. Clone the
 /// `Buf` behind it to keep it.
+///
+/// ```
+/// # let arena = fulmar_arena::Arena::new(fulmar_arena::ArenaConfig { reserve_bytes: 4 << 20, ..Default::default() })?;
+/// let mut message = arena.loan(1, 1)?;
+/// message.attach(arena.loan(9, 1)?.freeze())?;
+/// let kept = message.attachment(0).unwrap().clone();
+/// drop(message);
+/// assert_eq!(kept.len(), 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+/// ```compile_fail,E0505
+/// # let arena = fulmar_arena::Arena::new(fulmar_arena::ArenaConfig { reserve_bytes: 4 << 20, ..Default::default() })?;
+/// let mut message = arena.loan(1, 1)?;
+/// message.attach(arena.loan(9, 1)?.freeze())?;
+/// let borrowed = message.attachment(0).unwrap();
+/// drop(message);
+/// assert_eq!(borrowed.len(), 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Attached<'a> {
     buf: ManuallyDrop<Buf>,
     holder: PhantomData<&'a Buf>,

@@ -4,9 +4,9 @@
 //! # Ownership
 //!
 //! A small page is *owned* by the one heap that loans from it, or by nobody. A heap gives a page up as soon as the
-//! page has nothing left to loan, so a heap owns at most one page per class, and a block freed anywhere else goes
-//! through the page's word. The last such free finds the page wholly free and hands it back without its former
-//! owner doing anything: memory never waits for a thread that sleeps.
+//! page has nothing left to loan, so a heap owns at most one page per class, and blocks freed anywhere else go
+//! through the page's word, a batch at a time. The last such batch finds the page wholly free and hands it back without
+//! its former owner doing anything: a thread that sleeps holds back its own page and one batch per class, no more.
 //!
 //! | state | means | who may loan from it | who may free into the word |
 //! |---|---|---|---|
@@ -25,8 +25,8 @@
 //! 2. `push` and `detach` say `Settle` when the page has become worth listing or wholly free. Who is told so calls
 //!    `Pool::settle`, which decides under the lock by what it finds there. It is idempotent, so callers may come late,
 //!    twice, or find the page taken, released or in other use.
-//! 3. Owned -> Detached/Listed: the owner. Detached -> Listed: the push that crosses the threshold. Listed -> Owned,
-//!    and Listed with every block free -> unused: under the pool's lock.
+//! 3. Owned -> Detached/Listed: the owner. Detached -> Listed: the push that crosses the threshold, or the pool under
+//!    its lock. Listed -> Owned, and Listed with every block free -> unused: under the pool's lock.
 //! 4. `meta` changes shape only under the pool's lock and while no heap owns the page; the owner raises `ready`.
 
 use crate::layout::PAGE_GRANULES;
@@ -37,7 +37,7 @@ use crate::sync::plain::{AtomicU32, AtomicU64, Ordering};
 /// A page's entry in the side table. All zeros is an unused page.
 ///
 /// Shape: one cache line, so that frees into neighbouring pages do not disturb each other.
-#[repr(align(64))]
+#[repr(C, align(64))]
 pub(crate) struct Page {
     meta: AtomicU64,
     pub(crate) word: PageWord,
@@ -148,11 +148,34 @@ pub(crate) enum Next {
     Settle,
 }
 
+/// What to do with a page that somebody was told to settle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It is in order.
+    Leave,
+    /// Put it on the list.
+    List,
+    /// Every block is free: take it off the list, if it is on it, and release it.
+    Release,
+}
+
 /// The numbers of a page that the transitions depend on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) capacity: u16,
     pub(crate) threshold: u16,
+}
+
+impl Chain {
+    /// One block.
+    #[inline]
+    pub(crate) fn one(link: Link) -> Chain {
+        Chain {
+            head: link,
+            tail: link,
+            blocks: 1,
+        }
+    }
 }
 
 impl From<Class> for Limits {
@@ -210,6 +233,21 @@ impl PageSnapshot {
         }
     }
 
+    /// Rule 2, under the pool's lock.
+    pub(crate) fn verdict(self, capacity: u16, listed: bool) -> Verdict {
+        if self.state != PageState::Listed && !cfg!(fulmar_mutation = "arena_settle") {
+            Verdict::Leave
+        } else if self.free == capacity {
+            // No heap can take the page while we hold the lock, and there is no block left to free: nobody else can
+            // reach it.
+            Verdict::Release
+        } else if listed {
+            Verdict::Leave
+        } else {
+            Verdict::List
+        }
+    }
+
     fn pack(self) -> u64 {
         (self.state as u64) << 32 | u64::from(self.free) << 16 | u64::from(self.head)
     }
@@ -227,17 +265,18 @@ impl<W: Word64> PageWord<W> {
         PageSnapshot::unpack(self.0.load(Ordering::Acquire))
     }
 
-    /// Frees a block into a page that the caller does not own. `link` stores its argument as the block's next.
+    /// Frees blocks into a page that the caller does not own. `link` stores its argument as the next of the chain's
+    /// last block.
     #[inline]
-    pub(crate) fn push(&self, block: Link, limits: Limits, link: impl Fn(Link)) -> Next {
+    pub(crate) fn push(&self, chain: Chain, limits: Limits, link: impl Fn(Link)) -> Next {
         // Relaxed: only compared; the exchange orders.
         let mut found = self.0.load(Ordering::Relaxed);
         loop {
             let old = PageSnapshot::unpack(found);
             link(old.head);
             let mut new = PageSnapshot {
-                free: old.free + 1,
-                head: block,
+                free: old.free + chain.blocks,
+                head: chain.head,
                 ..old
             };
             let next = match old.state {
@@ -307,6 +346,31 @@ impl<W: Word64> PageWord<W> {
         }
     }
 
+    /// Makes an unowned page with anything free worth listing, threshold or not; true when it was not before. Under the
+    /// pool's lock, when there is nothing else left to loan from.
+    pub(crate) fn list_early(&self) -> bool {
+        // Relaxed: only compared. Nothing is taken yet, so the exchange orders nothing either; as a
+        // read-modify-write it keeps the release sequence of the pushes before it.
+        let mut found = self.0.load(Ordering::Relaxed);
+        loop {
+            let old = PageSnapshot::unpack(found);
+            if old.state != PageState::Detached || old.free == 0 {
+                return false;
+            }
+            let new = PageSnapshot {
+                state: PageState::Listed,
+                ..old
+            };
+            match self
+                .0
+                .compare_exchange(found, new.pack(), Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(now) => found = now,
+            }
+        }
+    }
+
     /// The page is unused. Under the pool's lock, when every block is free.
     pub(crate) fn reset(&self) {
         // Relaxed: nobody else holds a block of the page; the lock orders its next use.
@@ -315,7 +379,13 @@ impl<W: Word64> PageWord<W> {
 }
 
 const _: () = {
-    assert!(std::mem::size_of::<Page>() == 64);
+    use std::mem::offset_of;
+    assert!(size_of::<Page>() == 64);
+    assert!(offset_of!(Page, meta) == 0);
+    assert!(offset_of!(Page, word) == 8);
+    assert!(offset_of!(Page, next) == 16);
+    assert!(offset_of!(Page, prev) == 20);
+    assert!(offset_of!(Page, listed) == 24);
     // `free` and `head` cannot overflow their 16 bits.
     assert!(PAGE_GRANULES < u16::MAX as usize);
 };

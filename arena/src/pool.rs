@@ -3,7 +3,7 @@
 
 use crate::layout::{PAGE_BYTES, SEGMENT_PAGES};
 use crate::os::Backing;
-use crate::page::{Page, PageSnapshot, PageState, Shape};
+use crate::page::{Page, PageSnapshot, Shape, Verdict};
 use crate::segment::{Segments, Span};
 use crate::size_class::{CLASSES, Class};
 use crate::sync::plain::{Mutex, MutexGuard, Ordering, PoisonError};
@@ -111,6 +111,18 @@ impl Pool {
         Ok((span.first, page.word.take()))
     }
 
+    /// When nothing else is left: lists every unowned page of the class with a free block, however few.
+    pub(crate) fn scrape(&self, class: Class) {
+        let mut inner = self.lock();
+        for index in 1..self.grown_pages(&inner) {
+            let page = self.page(index);
+            let of_class = matches!(page.meta().shape(), Shape::Small { class: other, .. } if other == class);
+            if of_class && page.word.list_early() {
+                self.link(&mut inner, class, index);
+            }
+        }
+    }
+
     /// Pages for one large block. The caller writes its header and then gives the first page its shape.
     pub(crate) fn take_large(&self, pages: usize) -> Result<usize, Refused> {
         let (mut inner, span) = self.take_span(self.lock(), pages)?;
@@ -137,29 +149,24 @@ impl Pool {
         let Shape::Small { class, .. } = page.meta().shape() else {
             return;
         };
-        let found = page.word.snapshot();
-        if found.state != PageState::Listed {
-            return;
-        }
         // Relaxed, here and in `link` and `unlink`: under the lock.
         let listed = page.listed.load(Ordering::Relaxed) != 0;
-        if found.free < class.capacity() {
-            if !listed {
-                self.link(&mut inner, class, index);
+        match page.word.snapshot().verdict(class.capacity(), listed) {
+            Verdict::Leave => {}
+            Verdict::List => self.link(&mut inner, class, index),
+            Verdict::Release => {
+                if listed {
+                    self.unlink(&mut inner, class, index);
+                }
+                page.word.reset();
+                page.set_shape(Shape::Unused);
+                inner.segments.give(Span {
+                    first: index,
+                    pages: 1,
+                });
+                self.bound_cache(inner);
             }
-            return;
         }
-        // Every block is free, and no heap can take the page while we hold the lock: nobody else can reach it.
-        if listed {
-            self.unlink(&mut inner, class, index);
-        }
-        page.word.reset();
-        page.set_shape(Shape::Unused);
-        inner.segments.give(Span {
-            first: index,
-            pages: 1,
-        });
-        self.bound_cache(inner);
     }
 
     /// Gives the memory of cached pages to the system until at most `keep` pages are cached.

@@ -57,8 +57,10 @@ pub(crate) fn release_owner(core: &'static Core, owner: u32) -> usize {
             claimed.push(unsafe { BufMut::from_block(block) });
         }
     });
-    // Freed here, because freeing may need the lock that the walk holds.
-    claimed.len()
+    // Freed only now, because freeing may need the lock that the walk holds.
+    let count = claimed.len();
+    drop(claimed);
+    count
 }
 
 /// Shows every live block, with its word and size.

@@ -9,6 +9,13 @@ const LENGTHS: [usize; 22] = [
     131_008, 1_048_576, 4_194_239, 4_194_240, 9_000_000,
 ];
 
+fn byte_after(buf: &BufMut) -> u8 {
+    // SAFETY: a block has room for its body and one byte more.
+    let after = unsafe { buf.body_ptr().add(buf.len()) };
+    // SAFETY: as above.
+    unsafe { after.read() }
+}
+
 #[test]
 fn every_length_can_be_written_to_its_end_and_ends_in_a_zero() {
     let arena = small_arena();
@@ -17,10 +24,8 @@ fn every_length_can_be_written_to_its_end_and_ends_in_a_zero() {
         assert_eq!(buf.len(), len);
         assert!(buf.capacity() >= len);
         buf.fill(0xFF);
-        let body = buf.body_ptr();
-        assert!(body.addr().get().is_multiple_of(BODY_OFFSET));
-        // SAFETY: the byte after the body is always the buffer's.
-        assert_eq!(unsafe { body.add(len).read() }, 0, "{len}");
+        assert!(buf.body_ptr().addr().get().is_multiple_of(BODY_OFFSET));
+        assert_eq!(byte_after(&buf), 0, "{len}");
         let frozen = buf.freeze();
         assert!(frozen.is_whole_body());
         assert!(frozen.iter().all(|byte| *byte == 0xFF));
@@ -66,8 +71,7 @@ fn set_len_keeps_the_zero_and_stops_at_the_capacity() {
     for len in [3, 0, capacity, 7] {
         buf.set_len(len);
         assert_eq!(buf.len(), len);
-        // SAFETY: the byte after the body is always the buffer's.
-        assert_eq!(unsafe { buf.body_ptr().add(len).read() }, 0);
+        assert_eq!(byte_after(&buf), 0, "{len}");
     }
     let beyond = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| buf.set_len(capacity + 1)));
     assert!(beyond.is_err());
@@ -139,7 +143,16 @@ fn owners_are_charged_and_recharged() {
 
 #[test]
 fn the_process_arena_is_one() {
+    let config = crate::ArenaConfig {
+        reserve_bytes: 64 << 20,
+        limit_bytes: 32 << 20,
+    };
+    assert_eq!(Arena::configure(config), Ok(()));
     let arena = Arena::process();
+    assert_eq!(
+        (arena.stats().reserved_bytes, arena.stats().limit_bytes),
+        (64 << 20, 32 << 20)
+    );
     assert_eq!(arena, Arena::process());
     assert_ne!(arena, small_arena());
     assert_eq!(Arena::configure(Default::default()), Err(ConfigureError::InUse));

@@ -1,8 +1,23 @@
 //! Tests that need the crate's inside, or that look at it as a whole. `loom_*` are models and run under `--cfg loom`
 //! only; the others need real memory and run without it.
 
+#[cfg(loom)]
+mod loom_block;
+#[cfg(loom)]
+mod loom_page;
+
+#[cfg(not(loom))]
+mod attachments;
 #[cfg(not(loom))]
 mod buffers;
+#[cfg(not(loom))]
+mod limits;
+#[cfg(not(loom))]
+mod prop_arena;
+#[cfg(not(loom))]
+mod prop_segment;
+#[cfg(not(loom))]
+mod scripts;
 #[cfg(not(loom))]
 mod threads;
 
