@@ -18,7 +18,7 @@
 //! | `LOGON`, `LOGOFF` | address | |
 //! | `SIGNAL` | address, number | |
 
-use crate::{Context, Handle, SendFailure, message_log};
+use crate::{Context, Handle, LaunchError, SendFailure, message_log};
 
 /// Carries out `name` with `param` for the service of `cx`.
 pub(crate) fn run(cx: &Context, name: &str, param: &str) -> Option<String> {
@@ -93,9 +93,15 @@ fn set_name(cx: &Context, param: &str) -> Option<String> {
 fn launch(cx: &Context, param: &str) -> Option<String> {
     let (module, rest) = param.split_once([' ', '\t', '\r', '\n']).unwrap_or((param, ""));
     let args = rest.split(['\r', '\n']).next().unwrap_or_default();
-    // The engine has logged why, when there is no handle.
-    let handle = cx.engine().launch(module, args).ok()?;
-    Some(format!(":{:08X}", handle.bits()))
+    match cx.engine().launch(module, args) {
+        Ok(handle) => Some(format!(":{:08X}", handle.bits())),
+        // What a service does in its start is logged by the engine.
+        Err(LaunchError::Refused(_) | LaunchError::Panicked) => None,
+        Err(error) => {
+            cx.log(&format!("error: launch {module} FAILED: {error}"));
+            None
+        }
+    }
 }
 
 fn setenv(cx: &Context, param: &str) {
