@@ -31,6 +31,8 @@ mod queues;
 #[cfg(not(loom))]
 mod seeded;
 #[cfg(not(loom))]
+mod stamp;
+#[cfg(not(loom))]
 mod stats;
 #[cfg(not(loom))]
 mod steal;

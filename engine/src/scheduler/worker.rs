@@ -250,7 +250,8 @@ const MESSAGES_PER_TURN: u64 = 64;
 const RUN_NEXT_IN_A_ROW: u32 = 3;
 /// Turns after which the injector comes first, so that a full deque does not starve it. A prime keeps it out of step.
 const INJECTOR_EVERY: u32 = 61;
-/// Some ten microseconds: about what a wake-up through the system costs.
-const SPIN_ROUNDS: u32 = 64;
+/// Spins are for a machine with nothing else to do; then the processor is offered to whoever has work, which may well be what this
+/// worker waits for. All rounds together last some tens of microseconds, somewhat more than a wake-up through the system.
+const SPIN_ROUNDS: u32 = 8;
 const SPINS_PER_ROUND: u32 = 4;
-const SEARCH_ROUNDS: u32 = SPIN_ROUNDS + 4;
+const SEARCH_ROUNDS: u32 = SPIN_ROUNDS + 96;
