@@ -7,7 +7,7 @@
 //!   two pairs     one pair pinned to each of two workers, calls per second against one pair on one
 //! ```
 //!
-//! `cargo run --release -p fulmar-engine --example native_call [calls]`
+//! `cargo run --release -p fulmar-engine --example native_call [calls [one|two|pairs]]`
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -114,27 +114,30 @@ fn bare_threads(calls: u64) -> Duration {
 }
 
 fn main() {
-    let calls = std::env::args()
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(1_000_000u64);
+    let mut args = std::env::args().skip(1);
+    let calls = args.next().and_then(|n| n.parse().ok()).unwrap_or(1_000_000u64);
+    let only = args.next();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let (zero, one) = (Placement::Worker(0), Placement::Worker(1));
     let per_call = |took: Duration| took.as_nanos() as f64 / calls as f64;
-    println!(
-        "one worker   {:8.1} ns per call",
-        per_call(run(1, &[(Placement::Any, Placement::Any)], calls))
-    );
-    println!(
-        "two workers  {:8.1} ns per call",
-        per_call(run(2, &[(zero, one)], calls / 4)) * 4.0
-    );
-    println!(
-        "two threads  {:8.1} ns per call",
-        per_call(bare_threads(calls / 4)) * 4.0
-    );
-    let single = run(2, &[(zero, zero)], calls).as_secs_f64();
-    let double = run(2, &[(zero, zero), (one, one)], calls).as_secs_f64();
-    println!("two pairs    {:8.2} times the rate of one", 2.0 * single / double);
-    let double = run(2, &[(Placement::Any, Placement::Any); 2], calls).as_secs_f64();
-    println!("two unpinned {:8.2} times the rate of one", 2.0 * single / double);
+    if wanted("one") {
+        println!(
+            "one worker   {:8.1} ns per call",
+            per_call(run(1, &[(Placement::Any, Placement::Any)], calls))
+        );
+    }
+    if wanted("two") {
+        println!(
+            "two workers  {:8.1} ns per call",
+            per_call(run(2, &[(zero, one)], calls))
+        );
+        println!("two threads  {:8.1} ns per call", per_call(bare_threads(calls)));
+    }
+    if wanted("pairs") {
+        let single = run(2, &[(zero, zero)], calls).as_secs_f64();
+        let double = run(2, &[(zero, zero), (one, one)], calls).as_secs_f64();
+        println!("two pairs    {:8.2} times the rate of one", 2.0 * single / double);
+        let double = run(2, &[(Placement::Any, Placement::Any); 2], calls).as_secs_f64();
+        println!("two unpinned {:8.2} times the rate of one", 2.0 * single / double);
+    }
 }

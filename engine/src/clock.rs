@@ -80,6 +80,11 @@ impl Clock {
         self.start_time
     }
 
+    /// Whether this is the machine's clock, which goes by itself.
+    pub(crate) fn is_system(&self) -> bool {
+        matches!(self.source, Source::System(_))
+    }
+
     /// Moves a manual clock forward to `now_ns`; does nothing when that has passed.
     ///
     /// # Panics

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_epoch as epoch;
 use fulmar_arena::Arena;
-use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use crate::clock::Clock;
 use crate::env::Env;
@@ -57,7 +57,6 @@ struct Inner {
     harbor_service: AtomicU32,
     threads: Mutex<Threads>,
     hooks: Mutex<Vec<Hook>>,
-    trimmed_ns: AtomicU64,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -110,7 +109,10 @@ impl EngineBuilder {
     /// No threads: services run inside [`Engine::run_until_idle`], in an order drawn from `seed`, on a clock that stands still until
     /// nothing is left to do. The same seed gives the same run.
     pub fn deterministic(self, seed: u64) -> EngineBuilder {
-        EngineBuilder { seed: Some(seed), ..self }
+        EngineBuilder {
+            seed: Some(seed),
+            ..self
+        }
     }
 
     /// The number of this node, 0 by default.
@@ -125,17 +127,27 @@ impl EngineBuilder {
 
     /// The arena for messages; by default the process's.
     pub fn arena(self, arena: Arena) -> EngineBuilder {
-        EngineBuilder { arena: Some(arena), ..self }
+        EngineBuilder {
+            arena: Some(arena),
+            ..self
+        }
     }
 
     /// The clock; by default the system's, or a manual one that starts at zero for a deterministic engine.
     pub fn clock(self, clock: Clock) -> EngineBuilder {
-        EngineBuilder { clock: Some(clock), ..self }
+        EngineBuilder {
+            clock: Some(clock),
+            ..self
+        }
     }
 
     /// Adds to the environment.
-    pub fn env<K: Into<String>, V: Into<String>>(mut self, values: impl IntoIterator<Item = (K, V)>) -> EngineBuilder {
-        self.env.extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
+    pub fn env<K: Into<String>, V: Into<String>>(
+        mut self,
+        values: impl IntoIterator<Item = (K, V)>,
+    ) -> EngineBuilder {
+        self.env
+            .extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
         self
     }
 
@@ -147,7 +159,10 @@ impl EngineBuilder {
 
     /// The monitor's period: a message that lasts from one look to the next is reported as endless. 5 seconds by default.
     pub fn endless_after(self, period: Duration) -> EngineBuilder {
-        EngineBuilder { endless_after: period, ..self }
+        EngineBuilder {
+            endless_after: period,
+            ..self
+        }
     }
 
     /// Builds the engine. Services can be launched; none handles a message before [`Engine::start`].
@@ -194,7 +209,6 @@ impl EngineBuilder {
                 harbor_service: AtomicU32::new(0),
                 threads: Mutex::default(),
                 hooks: Mutex::default(),
-                trimmed_ns: AtomicU64::new(0),
             }
         })))
     }
@@ -202,7 +216,10 @@ impl EngineBuilder {
 
 impl fmt::Debug for EngineBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder").field("threads", &self.threads).field("seed", &self.seed).finish_non_exhaustive()
+        f.debug_struct("EngineBuilder")
+            .field("threads", &self.threads)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -227,7 +244,11 @@ impl Engine {
     /// # Errors
     /// [`LaunchError`]: no handle, worker or thread for it, a shutdown under way, or its own refusal. Its handle is then retired, and what
     /// was sent to it answered.
-    pub fn spawn(&self, service: impl Service + 'static, options: ServiceOptions) -> Result<Handle, LaunchError> {
+    pub fn spawn(
+        &self,
+        service: impl Service + 'static,
+        options: ServiceOptions,
+    ) -> Result<Handle, LaunchError> {
         self.spawn_boxed(Box::new(service), options)
     }
 
@@ -235,7 +256,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::spawn`].
-    pub fn spawn_boxed(&self, service: Box<dyn Service>, options: ServiceOptions) -> Result<Handle, LaunchError> {
+    pub fn spawn_boxed(
+        &self,
+        service: Box<dyn Service>,
+        options: ServiceOptions,
+    ) -> Result<Handle, LaunchError> {
         let own = options.placement == Placement::OwnThread && self.0.scheduler.as_seeded().is_none();
         let own = own.then(|| Arc::new(OwnThread::new()));
         let lane = match (options.placement, &own) {
@@ -245,10 +270,12 @@ impl Engine {
                 if asked >= workers {
                     return Err(LaunchError::NoWorker { asked, workers });
                 }
+                self.0.scheduler.pin(asked);
                 Lane::Worker(asked)
             }
             _ => Lane::Any,
         };
+        let signal_target = service.signal_target();
         {
             // Under the lock, so that a shutdown that looks at the count knows of us or we of it.
             let mut live = self.live();
@@ -258,10 +285,18 @@ impl Engine {
             live.counted += 1;
         }
         let inserted = self.0.table.insert(&epoch::pin(), |handle| {
-            Arc::new(ServiceCell::new(self.clone(), handle, service, lane, &options))
+            Arc::new(ServiceCell::new(
+                self.clone(),
+                handle,
+                service,
+                signal_target,
+                lane,
+                options.mailbox,
+            ))
         });
         let Ok(cell) = inserted else {
-            self.discount(true);
+            self.live().counted -= 1;
+            self.0.ended.notify_all();
             return Err(LaunchError::NoHandle);
         };
         if let Some(thread) = own {
@@ -276,8 +311,14 @@ impl Engine {
     /// As [`Engine::spawn`], and [`LaunchError::UnknownModule`].
     pub fn launch(&self, module: &str, args: &str) -> Result<Handle, LaunchError> {
         let found = self.modules().get(module).cloned();
-        let Some(found) = found else { return Err(LaunchError::UnknownModule(module.to_owned())) };
-        let options = ServiceOptions { name: module.to_owned(), args: args.to_owned(), ..found.options() };
+        let Some(found) = found else {
+            return Err(LaunchError::UnknownModule(module.to_owned()));
+        };
+        let options = ServiceOptions {
+            name: module.to_owned(),
+            args: args.to_owned(),
+            ..found.options()
+        };
         self.spawn_boxed(found.create(), options)
     }
 
@@ -302,23 +343,37 @@ impl Engine {
         {
             return;
         }
-        self.0.timer.start().expect("the system has a thread for the timer");
+        self.0
+            .timer
+            .start()
+            .expect("the system has a thread for the timer");
         let mut threads = self.threads();
         for index in 0..self.0.scheduler.workers() {
             let engine = self.clone();
-            let join = spawn(format!("worker-{index}"), move || engine.0.scheduler.work(&engine, index));
+            let join = spawn(format!("worker-{index}"), move || {
+                engine.0.scheduler.work(&engine, index)
+            });
             let slot = Some(Arc::clone(self.0.scheduler.slot(index)));
-            threads.fixed.push(Running { slot, join: join.expect("the system has a thread for each worker") });
+            threads.fixed.push(Running {
+                slot,
+                join: join.expect("the system has a thread for each worker"),
+            });
         }
         let engine = self.clone();
-        let join = spawn("monitor".to_owned(), move || monitor::run(&engine, engine.0.endless_after));
-        threads.fixed.push(Running { slot: None, join: join.expect("the system has a thread for the monitor") });
+        let join = spawn("monitor".to_owned(), move || {
+            monitor::run(&engine, engine.0.endless_after)
+        });
+        threads.fixed.push(Running {
+            slot: None,
+            join: join.expect("the system has a thread for the monitor"),
+        });
         for own in &threads.own {
             own.join.thread().unpark(); // they wait for the phase
         }
     }
 
-    /// Waits until no service is left (the harbor service does not count), then ends the threads.
+    /// Waits until no service is left (the harbor service does not count, it follows the others), then ends the threads. Not to be called
+    /// from a service, which would wait for itself.
     ///
     /// On a deterministic engine it runs it, and returns when nothing is left to do.
     pub fn wait(&self) {
@@ -327,6 +382,13 @@ impl Engine {
         }
         let mut live = self.live();
         while live.counted > 0 {
+            live = self.0.ended.wait(live).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.transition_to(STOPPING); // under the lock: nobody is launched between the count and this
+        drop(live);
+        self.retire_all(|_| true); // the harbor service
+        let mut live = self.live();
+        while live.uncounted > 0 {
             live = self.0.ended.wait(live).unwrap_or_else(PoisonError::into_inner);
         }
         drop(live);
@@ -347,9 +409,8 @@ impl Engine {
         let until = Instant::now() + deadline;
         let never_started = self.phase() == BUILT;
         {
-            let _live = self.live();
-            // AcqRel: as in `start`.
-            self.0.phase.fetch_max(STOPPING, Ordering::AcqRel);
+            let _live = self.live(); // nobody is launched past this
+            self.transition_to(STOPPING);
         }
         let hooks = std::mem::take(&mut *self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner));
         for hook in hooks.into_iter().rev() {
@@ -386,7 +447,11 @@ impl Engine {
 
     /// Runs `hook` when [`Engine::shutdown`] begins. Later hooks run first.
     pub fn on_shutdown(&self, hook: impl FnOnce(&Engine) + Send + 'static) {
-        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+        self.0
+            .hooks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(hook));
     }
 
     /// Runs a deterministic engine: services in an order drawn from the seed, and when none is ready the clock goes to the next timer.
@@ -403,7 +468,11 @@ impl Engine {
     /// # Panics
     /// On an engine with threads.
     pub fn run_until_ns(&self, until_ns: u64) {
-        let seeded = self.0.scheduler.as_seeded().expect("only a deterministic engine is run by hand");
+        let seeded = self
+            .0
+            .scheduler
+            .as_seeded()
+            .expect("only a deterministic engine is run by hand");
         let slot = Slot::new();
         let meter = Meter::new(self.0.clock.clone(), self.0.profile);
         loop {
@@ -419,8 +488,12 @@ impl Engine {
 
     /// Signals a service in this thread. False when there is none, or it takes no signals.
     pub fn signal(&self, handle: Handle, number: i32) -> bool {
-        let Some(cell) = self.cell(handle) else { return false };
-        let Some(target) = cell.signal_target() else { return false };
+        let Some(cell) = self.cell(handle) else {
+            return false;
+        };
+        let Some(target) = cell.signal_target() else {
+            return false;
+        };
         target.signal(&crate::service::Context::new(cell), number);
         true
     }
@@ -431,8 +504,13 @@ impl Engine {
         use std::os::unix::thread::JoinHandleExt;
         let threads = self.threads();
         let mut all = threads.fixed.iter().chain(&threads.own);
-        let running = all.find(|thread| thread.slot.as_ref().is_some_and(|slot| slot.destination() == handle))?;
-        Some(f(running.join.as_pthread_t() as u64))
+        let running = all.find(|thread| {
+            thread
+                .slot
+                .as_ref()
+                .is_some_and(|slot| slot.destination() == handle)
+        })?;
+        Some(f(running.join.as_pthread_t()))
     }
 
     /// The handles that are live now, in ascending slot order.
@@ -515,7 +593,9 @@ impl Engine {
 
     /// Sets, or clears, the service that is told of every EXIT and KILL.
     pub fn set_exit_monitor(&self, handle: Option<Handle>) {
-        self.0.exit_monitor.store(handle.map_or(0, Handle::bits), Ordering::SeqCst); // SeqCst: as above
+        self.0
+            .exit_monitor
+            .store(handle.map_or(0, Handle::bits), Ordering::SeqCst); // SeqCst: as above
     }
 
     /// The service that messages for other nodes go to.
@@ -539,12 +619,18 @@ impl Engine {
     /// Retires a handle: nobody finds it from now on, its names are gone, and its service closes on its last turn. False when it was
     /// not live.
     pub fn retire(&self, handle: Handle) -> bool {
-        let Some(cell) = self.0.table.remove(handle) else { return false };
+        let Some(cell) = self.0.table.remove(handle) else {
+            return false;
+        };
         let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);
         // SAFETY: the table's count is ours until the close unit carries it on.
         let cell = unsafe { cell.as_ref() };
-        let mark = if is_logger { &cell.counters.drains } else { &cell.counters.closing };
+        let mark = if is_logger {
+            &cell.counters.drains
+        } else {
+            &cell.counters.closing
+        };
         // Relaxed: the close unit follows, and releases it.
         mark.store(true, Ordering::Relaxed);
         match cell.mailbox.state.add_close() {
@@ -582,15 +668,21 @@ impl Engine {
     }
 
     fn retire_all(&self, which: impl Fn(Handle) -> bool) {
-        self.handles().into_iter().filter(|handle| which(*handle)).for_each(|handle| {
-            self.retire(handle);
-        });
+        self.handles()
+            .into_iter()
+            .filter(|handle| which(*handle))
+            .for_each(|handle| {
+                self.retire(handle);
+            });
     }
 
     /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
     pub(crate) fn ended(&self, cell: &ServiceCell) {
         // SeqCst: rare; a later harbor service must not be wiped out.
-        let _ = self.0.harbor_service.compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
+        let _ =
+            self.0
+                .harbor_service
+                .compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
         {
             let mut live = self.live();
             // SeqCst: under the lock of the count.
@@ -602,6 +694,9 @@ impl Engine {
             self.0.ended.notify_all();
         }
         self.retire_last();
+        if let Lane::Own(thread) = &cell.lane {
+            thread.end();
+        }
         let shell = Shell(cell);
         let guard = epoch::pin();
         // SAFETY: nobody finds the shell any more, and senders that did are pinned. What is dropped is memory: the service is gone.
@@ -633,7 +728,12 @@ impl Engine {
     /// What all threads that run services show.
     pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
         let threads = self.threads();
-        threads.fixed.iter().chain(&threads.own).filter_map(|thread| thread.slot.clone()).collect()
+        threads
+            .fixed
+            .iter()
+            .chain(&threads.own)
+            .filter_map(|thread| thread.slot.clone())
+            .collect()
     }
 
     /// Reports a message that does not end.
@@ -648,21 +748,12 @@ impl Engine {
     }
 
     /// Applies `f` to the message log of a service.
-    pub(crate) fn with_message_log<R>(&self, handle: Handle, f: impl FnOnce(&MessageLogSlot) -> R) -> Option<R> {
+    pub(crate) fn with_message_log<R>(
+        &self,
+        handle: Handle,
+        f: impl FnOnce(&MessageLogSlot) -> R,
+    ) -> Option<R> {
         self.cell(handle).map(|cell| f(&cell.message_log))
-    }
-
-    /// Gives unused memory back, unless that was done a moment ago; then false.
-    pub(crate) fn trim_when_idle(&self) -> bool {
-        let now_ns = self.0.clock.now_ns();
-        // Relaxed: a limit on how often, nothing depends on it.
-        let last_ns = self.0.trimmed_ns.load(Ordering::Relaxed);
-        if now_ns - last_ns.min(now_ns) < TRIM_EVERY_NS {
-            return false;
-        }
-        self.0.trimmed_ns.store(now_ns, Ordering::Relaxed); // Relaxed: as above
-        self.0.arena.trim();
-        true
     }
 
     /// A count of the cell of a local handle.
@@ -697,19 +788,6 @@ impl Engine {
         }
     }
 
-    /// Takes one service off the count.
-    fn discount(&self, counted: bool) {
-        let mut live = self.live();
-        if counted {
-            live.counted -= 1;
-        } else {
-            live.uncounted -= 1;
-        }
-        self.0.ended.notify_all();
-        drop(live);
-        self.retire_last();
-    }
-
     /// Waits until no more than `rest` services are left. False when the time is up.
     fn settle(&self, until: Instant, never_started: bool, rest: usize) -> bool {
         if self.0.scheduler.as_seeded().is_some() {
@@ -720,24 +798,25 @@ impl Engine {
         let mut live = self.live();
         while live.counted + live.uncounted > rest {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || !self.is_running() && self.0.scheduler.as_seeded().is_some() {
+            if left.is_zero() || self.0.scheduler.as_seeded().is_some() {
                 return false;
             }
-            live = self.0.ended.wait_timeout(live, left).unwrap_or_else(PoisonError::into_inner).0;
+            live = self
+                .0
+                .ended
+                .wait_timeout(live, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
         true
     }
 
     /// Ends the threads and waits for them, those that are stuck only until `until`.
     fn finish(&self, until: Option<Instant>) {
-        // AcqRel: as in `start`.
-        self.0.phase.fetch_max(STOPPED, Ordering::AcqRel);
+        self.transition_to(STOPPED);
         self.0.timer.stop();
         self.0.scheduler.stop();
         let threads = std::mem::take(&mut *self.threads());
-        for thread in threads.own.iter() {
-            thread.join.thread().unpark(); // in case the engine was never started
-        }
         for thread in threads.fixed.into_iter().chain(threads.own) {
             while until.is_some_and(|until| Instant::now() < until) && !thread.join.is_finished() {
                 thread::sleep(Duration::from_millis(1));
@@ -747,6 +826,16 @@ impl Engine {
                 let _ = thread.join.join();
             }
         }
+    }
+
+    /// Moves on in life, never back; threads of single services wait for the first step.
+    fn transition_to(&self, phase: u8) {
+        // AcqRel: as in `start`.
+        self.0.phase.fetch_max(phase, Ordering::AcqRel);
+        self.threads()
+            .own
+            .iter()
+            .for_each(|own| own.join.thread().unpark());
     }
 
     fn phase(&self) -> u8 {
@@ -770,7 +859,9 @@ impl Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("harbor", &self.0.harbor).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("harbor", &self.0.harbor)
+            .finish_non_exhaustive()
     }
 }
 
@@ -800,6 +891,3 @@ const BUILT: u8 = 0;
 const RUNNING: u8 = 1;
 const STOPPING: u8 = 2;
 const STOPPED: u8 = 3;
-
-/// The least time between two returns of unused memory.
-const TRIM_EVERY_NS: u64 = 100_000_000;

@@ -17,6 +17,9 @@
 //! # Example
 //! A service that answers, and one that asks: see [`Service`].
 
+// A model builds only the protocols: what they are parts of has no model.
+#![cfg_attr(loom, allow(dead_code, unused_imports, unreachable_pub))]
+
 #[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]

@@ -2,7 +2,7 @@
 //!
 //! Every thread that runs services shows in a [`Slot`] what it is at. The monitor's thread looks at all of them once per period; a slot
 //! that still shows the same message is reported in the log, and its service is flagged, each period anew. Nothing is killed. The same
-//! thread is the scheduler's [watch](crate::scheduler::Watch).
+//! thread is the scheduler's watch (`scheduler::watch`).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -156,7 +156,11 @@ impl Engine {
         match next {
             Next::Nothing | Next::Schedule(_) => unreachable!("handled by the caller"),
             Next::Drain(cell) => cell.drain_late(),
-            Next::Answer(message, receiver) => self.answer_dropped(receiver, message),
+            // One-way messages are dropped in silence: an error without a session would mean that the receiver is gone.
+            Next::Answer(message, receiver) if message.session() != 0 => {
+                self.answer_dropped(receiver, message)
+            }
+            Next::Answer(..) => {}
             Next::Full(message, cell) => {
                 let bounded = cell
                     .mailbox

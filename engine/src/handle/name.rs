@@ -4,36 +4,46 @@
 //! people, scripts and log calls, not by every message, so a read-write lock serves.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::Handle;
 
 /// The local names of one engine, without their leading dot.
 #[derive(Debug, Default)]
 pub struct Names {
-    by_name: RwLock<HashMap<Box<str>, Handle>>,
+    maps: RwLock<Maps>,
+}
+
+/// The same pairs, both ways round.
+#[derive(Debug, Default)]
+struct Maps {
+    owners: HashMap<Arc<str>, Handle>,
+    names: HashMap<Handle, Vec<Arc<str>>>,
 }
 
 impl Names {
     /// Gives `handle` the name `name`. False, and no change, when the name is taken, by whomever.
     pub fn register(&self, name: &str, handle: Handle) -> bool {
-        let mut names = self.write();
-        if names.contains_key(name) {
+        let maps = &mut *self.write();
+        if maps.owners.contains_key(name) {
             return false;
         }
-        names.insert(name.into(), handle);
+        let name: Arc<str> = name.into();
+        maps.names.entry(handle).or_default().push(Arc::clone(&name));
+        maps.owners.insert(name, handle);
         true
     }
 
     /// The owner of `name`.
     pub fn query(&self, name: &str) -> Option<Handle> {
-        self.read().get(name).copied()
+        self.read().owners.get(name).copied()
     }
 
     /// Every name with its owner, sorted.
     pub fn list(&self) -> Vec<(String, Handle)> {
         let mut names: Vec<_> = self
             .read()
+            .owners
             .iter()
             .map(|(name, handle)| (name.to_string(), *handle))
             .collect();
@@ -44,17 +54,20 @@ impl Names {
     /// Forgets all names of a handle that is going away.
     pub(crate) fn forget(&self, handle: Handle) {
         // Most services have no name: look before taking the lock that stops readers.
-        if self.read().values().any(|owner| *owner == handle) {
-            self.write().retain(|_, owner| *owner != handle);
+        if self.read().names.contains_key(&handle) {
+            let maps = &mut *self.write();
+            for name in maps.names.remove(&handle).unwrap_or_default() {
+                maps.owners.remove(&name);
+            }
         }
     }
 
     // Nothing below panics while it holds the lock, so a poisoned map is still whole.
-    fn read(&self) -> RwLockReadGuard<'_, HashMap<Box<str>, Handle>> {
-        self.by_name.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Maps> {
+        self.maps.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, HashMap<Box<str>, Handle>> {
-        self.by_name.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, Maps> {
+        self.maps.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         }
     }
 
-    /// The entry of `handle`. Harbor bits are the caller's business: it has already found the handle to be local.
+    /// The entry of `handle`. Harbor bits of zero mean this node.
     pub(crate) fn lookup<'g, C: Collector>(&self, handle: Handle, _pinned: &'g C) -> Option<&'g T> {
         // Acquire: the array's content happens before its use; pairs with the Release in `grow`.
         let array = self.slots.load(Ordering::Acquire);
@@ -78,7 +78,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         let entry = array.slot(handle.local()).load(LOOKUP);
         // SAFETY: a slot's count is not given up while we are pinned (2).
         let entry = unsafe { entry.as_ref() }?;
-        (entry.handle().local() == handle.local()).then_some(entry)
+        names(handle, entry).then_some(entry)
     }
 
     /// Adds what `make` builds for the next free handle.
@@ -120,7 +120,7 @@ impl<T: Entry + Send + Sync + 'static> Table<T> {
         // Relaxed: written under the lock that we hold.
         let entry = NonNull::new(slot.load(Ordering::Relaxed))?;
         // SAFETY: the slot owns a count (2).
-        if unsafe { entry.as_ref() }.handle().local() != handle.local() {
+        if !names(handle, unsafe { entry.as_ref() }) {
             return None;
         }
         // Relaxed: publishes nothing; who still holds the entry is the collector's concern.
@@ -213,6 +213,13 @@ impl<T> SendPtr<T> {
         // SAFETY: made by `Slots::allocate`; whoever deferred this gave it up.
         drop(unsafe { Box::from_raw(self.0) });
     }
+}
+
+/// Whether `handle` means `entry`, which was found in its slot.
+#[inline]
+fn names(handle: Handle, entry: &impl Entry) -> bool {
+    let own = entry.handle();
+    handle == own || handle == Handle::new(0, own.local())
 }
 
 fn following(local: u32) -> u32 {

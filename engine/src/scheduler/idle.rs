@@ -77,10 +77,11 @@ impl Idle {
         Some(worker)
     }
 
-    /// A worker without work asks to search. Refused when half of them do: more would find the same.
-    pub(crate) fn begin_search(&self) -> bool {
+    /// A worker without work asks to search. Refused when half of the workers do, for more would find the same; unless it `must`,
+    /// because some work comes to it alone.
+    pub(crate) fn begin_search(&self, must: bool) -> bool {
         // Relaxed: a limit by taste; two workers that pass at once do no harm.
-        if searching(self.word.load(Ordering::Relaxed)) * 2 >= self.workers {
+        if !must && searching(self.word.load(Ordering::Relaxed)) * 2 >= self.workers {
             return false;
         }
         // SeqCst: in the order of the pushes' reads.

@@ -10,8 +10,8 @@
 use std::cell::Cell;
 use std::ptr;
 
+use super::queues::{Mode, Scheduler};
 use super::worker::Worker;
-use super::{Mode, Scheduler};
 use crate::service::{Lane, Task};
 
 thread_local! {

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
+
 use super::park::Parker;
+use super::queues::IDLE_AFTER;
 use super::{Meter, inject};
 use crate::engine::Engine;
 use crate::monitor::Slot;
@@ -12,6 +15,7 @@ use crate::service::{ServiceCell, TurnEnd};
 pub(crate) struct OwnThread {
     parker: Parker,
     slot: Arc<Slot>,
+    ended: AtomicBool,
 }
 
 impl OwnThread {
@@ -19,6 +23,7 @@ impl OwnThread {
         OwnThread {
             parker: Parker::new(),
             slot: Arc::new(Slot::new()),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -32,13 +37,25 @@ impl OwnThread {
         self.parker.unpark();
     }
 
+    /// The service has ended, perhaps on another thread.
+    pub(crate) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed); // Relaxed: the parker orders it
+        self.parker.unpark();
+    }
+
     /// Is the thread of `cell`, until the service is closed.
     pub(crate) fn run(&self, engine: &Engine, cell: &ServiceCell) {
-        self.parker.adopt();
         inject::mark_service_thread();
         let meter = Meter::new(engine.clock().clone(), engine.profile());
         loop {
-            self.parker.park();
+            if !self.parker.park_timeout(IDLE_AFTER) {
+                engine.arena().flush_thread();
+                self.parker.park();
+            }
+            // Relaxed: ordered by the parker.
+            if self.ended.load(Ordering::Relaxed) {
+                return;
+            }
             meter.resume();
             let end = loop {
                 match cell.turn(&self.slot, &meter, u64::MAX) {

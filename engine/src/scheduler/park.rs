@@ -1,72 +1,55 @@
 //! Parking: how a thread with nothing to do waits for its name to be called.
 //!
-//! A token is set by [`Parker::unpark`] and consumed by [`Parker::park`]. The flag carries the token; the thread's own park
-//! state only carries the sleep, so that service code which parks threads itself can neither steal a token nor leave one.
+//! A token is left by [`Parker::unpark`] and taken by [`Parker::park`]; at most one is kept. Both happen under a lock, so none is
+//! lost: a token that is there before `park` looks is found, one that comes later finds the thread waiting. The system's own
+//! parking is not used, because service code on the same thread may use it too.
 
+#[cfg(not(loom))]
 use std::time::Duration;
 
-use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
-use fulmar_arena::sync::{Mutex, thread};
+use fulmar_arena::sync::{Condvar, Mutex, MutexGuard};
 
 pub(crate) struct Parker {
-    token: AtomicBool,
-    /// The thread that parks here, once it runs.
-    thread: Mutex<Option<thread::Thread>>,
+    token: Mutex<bool>,
+    left: Condvar,
 }
 
 impl Parker {
     pub(crate) fn new() -> Parker {
         Parker {
-            token: AtomicBool::new(false),
-            thread: Mutex::new(None),
+            token: Mutex::new(false),
+            left: Condvar::new(),
         }
     }
 
-    /// Makes the calling thread the one that parks here. Before its first `park`.
-    pub(crate) fn adopt(&self) {
-        *lock(&self.thread) = Some(thread::current());
-    }
-
-    /// Waits for a token and takes it.
+    /// Waits for a token and takes it. By one thread.
     pub(crate) fn park(&self) {
-        while !self.take() {
-            thread::park();
+        let mut token = self.lock();
+        while !*token {
+            token = self
+                .left
+                .wait(token)
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
         }
+        *token = false;
     }
 
     /// Waits for a token for about `limit`; says whether it got one.
     #[cfg(not(loom))]
     pub(crate) fn park_timeout(&self, limit: Duration) -> bool {
-        self.take() || {
-            thread::park_timeout(limit);
-            self.take()
-        }
+        let waited = self.left.wait_timeout_while(self.lock(), limit, |token| !*token);
+        let (mut token, _) = waited.unwrap_or_else(|poisoned| poisoned.into_inner());
+        std::mem::take(&mut *token)
     }
 
     /// Leaves a token, and wakes the thread if it waits for one.
-    ///
-    /// No wake-up is lost. If the flag is set before `take` looks, `take` finds it. If `take` looks first, the thread goes on to
-    /// park, and our unpark comes after: a park that comes later still returns at once.
     pub(crate) fn unpark(&self) {
-        // Release: what the token stands for happens before the wake-up; pairs with the Acquire in `take`.
-        self.token.store(true, TOKEN);
-        if let Some(thread) = &*lock(&self.thread) {
-            thread.unpark();
-        }
+        *self.lock() = true;
+        self.left.notify_one();
     }
 
-    fn take(&self) -> bool {
-        // Acquire: pairs with the Release in `unpark`.
-        self.token.swap(false, Ordering::Acquire)
+    // Nothing panics while it holds the lock.
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.token.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
-
-fn lock<T>(mutex: &Mutex<T>) -> fulmar_arena::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-}
-
-const TOKEN: Ordering = if cfg!(fulmar_mutation = "park_token_relaxed") {
-    Ordering::Relaxed
-} else {
-    Ordering::Release
-};

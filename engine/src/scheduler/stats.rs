@@ -1,20 +1,21 @@
 //! Accounting: what the turns of a worker cost, charged to the services that ran them.
 //!
-//! One read of the monotonic clock ends a turn and begins the next. That is wall time; a worker that lost its processor in
-//! between would charge for it. So when a worker parks, and now and then under load, it reads its thread's processor clock and
-//! learns which part of the time since the last read it really had; later turns are charged at that rate.
+//! One read of the time ends a turn and begins the next. That is wall time; a worker that lost its processor in between would charge for
+//! it. So when a worker parks, and now and then under load, it reads its thread's processor clock and learns which part of the time since
+//! the last read it really had; later turns are charged at that rate.
 
 use std::cell::Cell;
 
 use fulmar_arena::sync::atomic::{AtomicU64, Ordering};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::stamp::Stamp;
 use crate::clock::Clock;
 use crate::service::Counters;
 
 /// One thread's stopwatch.
 pub(crate) struct Meter {
-    clock: Clock,
+    stamp: Stamp,
     enabled: bool,
     /// When the running turn began, or the last one ended.
     lap_ns: Cell<u64>,
@@ -29,7 +30,7 @@ pub(crate) struct Meter {
 impl Meter {
     pub(crate) fn new(clock: Clock, enabled: bool) -> Meter {
         let meter = Meter {
-            clock,
+            stamp: Stamp::new(clock),
             enabled,
             lap_ns: Cell::new(0),
             charged_ns: Cell::new(0),
@@ -44,7 +45,7 @@ impl Meter {
     /// After a pause: time starts counting now.
     pub(crate) fn resume(&self) {
         if self.enabled {
-            let now_ns = self.clock.now_ns();
+            let now_ns = self.stamp.set();
             self.lap_ns.set(now_ns);
             self.settled_ns.set(now_ns);
             self.settled_cpu_ns.set(thread_cpu_ns());
@@ -67,13 +68,14 @@ impl Meter {
         if !self.enabled {
             return;
         }
-        let now_ns = self.clock.now_ns();
-        let spent_ns = now_ns - self.lap_ns.replace(now_ns);
+        let now_ns = self.stamp.now_ns();
+        // What the stamp said may be a little ahead of what the clock says since.
+        let spent_ns = now_ns.saturating_sub(self.lap_ns.replace(now_ns));
         self.charged_ns.set(self.charged_ns.get() + spent_ns);
         // Relaxed: as above.
         add(&counters.cpu_ns, spent_ns * self.rate.get() / FULL_RATE);
         counters.turn_began_ns.store(0, Ordering::Relaxed);
-        if now_ns - self.settled_ns.get() > SETTLE_EVERY_NS {
+        if now_ns.saturating_sub(self.settled_ns.get()) > SETTLE_EVERY_NS {
             self.settle();
         }
     }
@@ -85,7 +87,7 @@ impl Meter {
         }
         let cpu_ns = thread_cpu_ns();
         let had_ns = cpu_ns - self.settled_cpu_ns.replace(cpu_ns);
-        self.settled_ns.set(self.lap_ns.get());
+        self.settled_ns.set(self.stamp.set());
         let charged_ns = self.charged_ns.replace(0);
         if charged_ns >= MEANINGFUL_NS {
             self.rate

@@ -7,8 +7,8 @@ use crossbeam_deque::{Steal, Worker as Deque};
 use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
 use fulmar_arena::sync::{hint, thread};
 
+use super::queues::{IDLE_AFTER, Scheduler, WorkerShared};
 use super::stats::Meter;
-use super::{Scheduler, WorkerShared};
 use crate::engine::Engine;
 use crate::service::{Lane, ServiceCell, Task, TurnEnd};
 
@@ -90,7 +90,6 @@ impl<'a> Worker<'a> {
 
     /// Runs services until the scheduler stops.
     pub(super) fn run(&self) {
-        self.shared.parker.adopt();
         // Relaxed: a stopped scheduler also wakes whoever parks.
         while !self.scheduler.stopped.load(Ordering::Relaxed) {
             let Some(task) = self.next().or_else(|| self.rest()) else {
@@ -128,7 +127,7 @@ impl<'a> Worker<'a> {
         let turns = self.turns.get().wrapping_add(1);
         self.turns.set(turns);
         if turns.is_multiple_of(INJECTOR_EVERY)
-            && let Some(task) = self.from_injector()
+            && let Some(task) = self.take_from_injector()
         {
             return Some(task);
         }
@@ -140,14 +139,20 @@ impl<'a> Worker<'a> {
             return Some(task);
         }
         self.streak.set(0);
-        self.from_inbox()
+        // In turn, so that services which are pinned here and others do not starve each other.
+        let first = if turns.is_multiple_of(2) {
+            self.take_from_inbox()
+        } else {
+            self.deque.pop()
+        };
+        first
+            .or_else(|| self.take_from_inbox())
             .or_else(|| self.deque.pop())
-            .or_else(|| self.from_injector())
+            .or_else(|| self.take_from_injector())
             .or_else(|| self.shared.run_next.take())
     }
 
-    pub(super) fn from_inbox(&self) -> Option<Task> {
-        // Looked at once in a while only when nobody is pinned here: two loads.
+    fn take_from_inbox(&self) -> Option<Task> {
         if self.shared.inbox.is_empty() {
             None
         } else {
@@ -155,7 +160,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    pub(super) fn from_injector(&self) -> Option<Task> {
+    fn take_from_injector(&self) -> Option<Task> {
         let injector = &self.scheduler.injector;
         if injector.is_empty() {
             None
@@ -167,7 +172,7 @@ impl<'a> Worker<'a> {
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.
     fn rest(&self) -> Option<Task> {
         let idle = &self.scheduler.idle;
-        let mut searching = idle.begin_search();
+        let mut searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // Relaxed: see `WorkerShared`
         loop {
             if searching && let Some(task) = self.search() {
                 if idle.found() && self.scheduler.sees_work() {
@@ -195,13 +200,17 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Parks. The last one to do so gives unused memory back first, or a little later when that was done a moment ago.
+    /// Parks. When that lasts, it first gives up the memory that it keeps for speed; the last one to do so returns what is free to
+    /// the system.
     fn sleep(&self) {
-        if self.scheduler.idle.all_asleep() && !self.engine.trim_when_idle() {
-            if self.shared.parker.park_timeout(super::TRIM_EVERY) {
-                return;
-            }
-            self.engine.trim_when_idle();
+        if self.shared.parker.park_timeout(IDLE_AFTER) {
+            return;
+        }
+        let arena = self.engine.arena();
+        if self.scheduler.idle.all_asleep() {
+            arena.trim()
+        } else {
+            arena.flush_thread()
         }
         self.shared.parker.park();
     }
@@ -216,11 +225,9 @@ impl<'a> Worker<'a> {
                 return None;
             }
             if round < SPIN_ROUNDS {
-                for _ in 0..32 {
-                    hint::spin_loop();
-                }
+                (0..SPINS_PER_ROUND).for_each(|_| hint::spin_loop());
             } else {
-                thread::yield_now();
+                thread::yield_now(); // somebody with work may be waiting for this processor
             }
         }
         None
@@ -243,5 +250,8 @@ const MESSAGES_PER_TURN: u64 = 64;
 const RUN_NEXT_IN_A_ROW: u32 = 3;
 /// Turns after which the injector comes first, so that a full deque does not starve it. A prime keeps it out of step.
 const INJECTOR_EVERY: u32 = 61;
-const SPIN_ROUNDS: u32 = 40;
-const SEARCH_ROUNDS: u32 = 44;
+/// Spins are for a machine with nothing else to do; then the processor is offered to whoever has work, which may well be what this
+/// worker waits for. All rounds together last some tens of microseconds, somewhat more than a wake-up through the system.
+const SPIN_ROUNDS: u32 = 8;
+const SPINS_PER_ROUND: u32 = 4;
+const SEARCH_ROUNDS: u32 = SPIN_ROUNDS + 96;

@@ -14,10 +14,10 @@ use fulmar_arena::sync::Arc;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use fulmar_arena::sync::cell::UnsafeCell;
 
-use super::{Service, ServiceOptions, ServiceStats, SignalTarget};
+use super::{Service, ServiceStats, SignalTarget};
 use crate::engine::Engine;
 use crate::handle::{Entry, Handle};
-use crate::mailbox::{Mailbox, Overload};
+use crate::mailbox::{Mailbox, MailboxLimit, Overload};
 use crate::message_log::MessageLogSlot;
 use crate::scheduler::OwnThread;
 use crate::session::Sessions;
@@ -32,7 +32,7 @@ pub(crate) struct ServiceCell {
     pub(crate) counters: Counters,
     pub(crate) message_log: MessageLogSlot,
     /// Taken when the service is closed.
-    signal_target: Mutex<Option<std::sync::Arc<dyn SignalTarget>>>,
+    signal_target: Mutex<Option<Arc<dyn SignalTarget>>>,
 }
 
 /// Which run queue a cell goes to.
@@ -74,16 +74,17 @@ impl ServiceCell {
         engine: Engine,
         handle: Handle,
         service: Box<dyn Service>,
+        signal_target: Option<Arc<dyn SignalTarget>>,
         lane: Lane,
-        options: &ServiceOptions,
+        limit: Option<MailboxLimit>,
     ) -> ServiceCell {
         ServiceCell {
-            mailbox: Mailbox::new(options.mailbox),
+            mailbox: Mailbox::new(limit),
             handle,
             lane,
             engine,
             sessions: Sessions::new(),
-            signal_target: Mutex::new(service.signal_target()),
+            signal_target: Mutex::new(signal_target),
             run: UnsafeCell::new(Run {
                 service: Some(service),
                 overload: Overload::new(),
@@ -94,7 +95,7 @@ impl ServiceCell {
         }
     }
 
-    pub(crate) fn signal_target(&self) -> Option<std::sync::Arc<dyn SignalTarget>> {
+    pub(crate) fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
         self.signal_target
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

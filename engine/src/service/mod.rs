@@ -28,7 +28,7 @@ use crate::error::StartError;
 use crate::mailbox::MailboxLimit;
 use crate::message::Message;
 
-/// A service written in Rust. See the [module](self) for its life.
+/// A service written in Rust: `start` once, `receive` for each message, `stop` at the end.
 ///
 /// ```
 /// use fulmar_engine::{Context, Engine, Handle, Message, MessageType, Service, ServiceOptions, StartError};
