@@ -87,6 +87,7 @@ macro_rules! native {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident($state:ident) $body:block) => {
         $(#[$meta])*
         $visibility unsafe extern "C-unwind" fn $name($state: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+            #[allow(clippy::redundant_closure_call, reason = "it is what lets the body use `?`")]
             let outcome = (|| -> $crate::stack::Outcome { $body })();
             // SAFETY: the state is the one Lua called this function with; the body has dropped everything.
             unsafe { $crate::stack::finish($state, outcome) }

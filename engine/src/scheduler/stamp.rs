@@ -41,7 +41,7 @@ impl Stamp {
         }
         // Another processor's counter may be a few ticks behind.
         let ticks = counter::read().saturating_sub(self.base_ticks.get());
-        self.base_ns.get() + (u128::from(ticks) * u128::from(rate) >> RATE_BITS) as u64
+        self.base_ns.get() + ((u128::from(ticks) * u128::from(rate)) >> RATE_BITS) as u64
     }
 
     /// Reads the clock, and takes the counter's rate from the time since the last call; the time by the clock.

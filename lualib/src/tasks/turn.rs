@@ -398,7 +398,8 @@ fn flat_block(vm: &mut Vm, message: Message) -> Result<Option<BufMut>, stack::Fa
             seri::flatten(vm.arena, block, owner).map_err(|error| error.to_string())?,
         )),
         Body::Shared(buf) => {
-            let block = seri::flat_copy(vm.arena, &buf, buf.attachments(), owner).map_err(|error| error.to_string())?;
+            let block = seri::flat_copy(vm.arena, &buf, buf.attachments(), owner)
+                .map_err(|error| error.to_string())?;
             Ok(Some(block))
         }
         _ => Ok(None),
@@ -437,7 +438,11 @@ impl Vm {
         let block = self.arena.inspect(data).ok_or(ClaimError::NotABlock)?;
         match block.state {
             BlockState::Script if block.owner == owner => Ok(block.len),
-            BlockState::Script => Err(ClaimError::NotOwner { expected: owner, found: block.owner }.into()),
+            BlockState::Script => Err(ClaimError::NotOwner {
+                expected: owner,
+                found: block.owner,
+            }
+            .into()),
             state => Err(ClaimError::NotScript { state }.into()),
         }
     }
