@@ -1,37 +1,29 @@
 -- skynet: the module that every service requires. What a message passes through is native (skynet.core); here is what
--- happens once per service, or rarely.
+-- every service does once. The rest comes with its first use (skynet.rest), because a thousand services would carry it
+-- otherwise.
 local core = require "skynet.core"
 local skynet_require = require "skynet.require"
 
-local assert, type, math_type = assert, type, math.type
+local assert, type = assert, type
+
+local protocols = core.protocols
 
 local skynet = {
-	PTYPE_TEXT = 0,
-	PTYPE_RESPONSE = 1,
-	PTYPE_MULTICAST = 2,
-	PTYPE_CLIENT = 3,
-	PTYPE_SYSTEM = 4,
-	PTYPE_HARBOR = 5,
-	PTYPE_SOCKET = 6,
-	PTYPE_ERROR = 7,
-	PTYPE_QUEUE = 8,	-- used in deprecated mqueue
-	PTYPE_DEBUG = 9,
-	PTYPE_LUA = 10,
-	PTYPE_SNAX = 11,
-	PTYPE_TRACE = 12,
-
 	cache = require "skynet.codecache",
-	_proto = core.protocols,
-
+	_proto = protocols,
 	pcall = pcall,
 	init = skynet_require.init,
 }
 
 core.install(skynet)	-- call, send, ret, sleep, fork, pack, now, ...
 
-local protocols = core.protocols
-
--- Protocols ---------------------------------------------------------------------------------------------------------
+setmetatable(skynet, {
+	__index = function(t, name)
+		setmetatable(t, nil)
+		skynet_require.stock "skynet.rest"
+		return t[name]
+	end,
+})
 
 function skynet.register_protocol(class)
 	local name, id = class.name, class.id
@@ -51,74 +43,21 @@ function skynet.dispatch(typename, func)
 	return previous
 end
 
-skynet.register_protocol { name = "lua", id = skynet.PTYPE_LUA, pack = skynet.pack, unpack = skynet.unpack }
-skynet.register_protocol { name = "response", id = skynet.PTYPE_RESPONSE }
-skynet.register_protocol { name = "error", id = skynet.PTYPE_ERROR, unpack = function(...) return ... end }
-
-function skynet.traceproto(prototype, flag)
-	local class = assert(protocols[prototype])
-	class.trace = flag	-- true: trace every request; false: none; nil: as the caller wishes
-end
-
-function skynet.redirect(dest, source, typename, ...)
-	return core.redirect(dest, source, protocols[typename].id, ...)
-end
-
--- Several requests at once, loaded when first used.
-function skynet.request(...)
-	skynet.request = require "skynet.request"
-	return skynet.request(...)
-end
-
--- Tasks ---------------------------------------------------------------------------------------------------------------
-
-function skynet.task(ret)
-	if ret == nil then
-		return core.task_count()
-	end
-	return require "skynet.tasks".task(ret)
-end
-
-function skynet.uniqtask()
-	return require "skynet.tasks".uniqtask()
-end
-
-function skynet.killthread(thread)
-	if type(thread) == "string" then
-		thread = require "skynet.tasks".find(thread)
-	end
-	if thread then
-		return core.killthread(thread)
-	end
-end
-
--- Starting services ---------------------------------------------------------------------------------------------------
+skynet.register_protocol { name = "lua", id = 10, pack = skynet.pack, unpack = skynet.unpack }
+skynet.register_protocol { name = "response", id = 1 }
+skynet.register_protocol { name = "error", id = 7 }
+skynet.register_protocol {
+	name = "debug",
+	id = 9,
+	pack = skynet.pack,
+	unpack = skynet.unpack,
+	dispatch = function(...)
+		skynet_require.stock "skynet.debug".dispatch(...)
+	end,
+}
 
 function skynet.newservice(name, ...)
 	return skynet.call(".launcher", "lua", "LAUNCH", "snlua", name, ...)
-end
-
-function skynet.uniqueservice(global, ...)
-	if global == true then
-		return assert(skynet.call(".service", "lua", "GLAUNCH", ...))
-	end
-	return assert(skynet.call(".service", "lua", "LAUNCH", global, ...))
-end
-
-function skynet.queryservice(global, ...)
-	if global == true then
-		return assert(skynet.call(".service", "lua", "GQUERY", ...))
-	end
-	return assert(skynet.call(".service", "lua", "QUERY", global, ...))
-end
-
--- The life of this service --------------------------------------------------------------------------------------------
-
--- Asks for a limit of this service's memory; possible once, in the main chunk.
-function skynet.memlimit(bytes)
-	assert(math_type(bytes) == "integer")
-	core.memlimit(bytes)
-	skynet.memlimit = nil
 end
 
 function skynet.exit()
@@ -127,20 +66,12 @@ function skynet.exit()
 	core.leave()
 end
 
-local init_thread
-
--- The thread of the start function while it runs.
-function core.init_thread()
-	return init_thread
-end
-
 function skynet.init_service(start)
-	local function main()
+	local ok, err = xpcall(function()
 		skynet_require.init_all()
 		start()
-	end
-	local ok, err = xpcall(main, debug.traceback)
-	init_thread = nil
+	end, debug.traceback)
+	core.init_thread = nil
 	if ok then
 		skynet.send(".launcher", "lua", "LAUNCHOK")
 	else
@@ -152,12 +83,9 @@ end
 
 function skynet.start(start_func)
 	core.callback(skynet.dispatch_message)
-	init_thread = skynet.timeout(0, function()
+	core.init_thread = skynet.timeout(0, function()
 		skynet.init_service(start_func)
-		init_thread = nil
 	end)
 end
-
-require "skynet.debug".init(skynet, { dispatch = skynet.dispatch_message })
 
 return skynet

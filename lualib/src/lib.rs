@@ -19,6 +19,7 @@ mod facts;
 mod library;
 mod memory;
 mod memory_module;
+mod names;
 mod node;
 mod profile;
 pub mod seri;
