@@ -8,14 +8,12 @@ local assert, type = assert, type
 
 local protocols = core.protocols
 
-local skynet = {
-	cache = require "skynet.codecache",
-	_proto = protocols,
-	pcall = pcall,
-	init = skynet_require.init,
-}
+local skynet = core.install()	-- call, send, ret, sleep, fork, pack, now, ...
 
-core.install(skynet)	-- call, send, ret, sleep, fork, pack, now, ...
+skynet.cache = require "skynet.codecache"
+skynet._proto = protocols
+skynet.pcall = pcall
+skynet.init = skynet_require.init
 
 setmetatable(skynet, {
 	__index = function(t, name)

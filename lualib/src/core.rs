@@ -46,28 +46,31 @@ const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 ];
 
 native! {
-    /// `install(skynet)`: puts the natives of the module `skynet` into its table.
+    /// `install() -> skynet`: the table of the module `skynet` with its natives, and room for the rest.
     fn install(state) {
-        // SAFETY: nothing is owned while Lua may raise. Stack: unchanged at the end.
+        // SAFETY: nothing is owned while Lua may raise. Stack: one result.
         unsafe {
-            ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
-            ffi::lua_settop(state, 1);
+            ffi::lua_createtable(state, 0, SKYNET_FIELDS);
             stack::register(state, PUBLIC);
             stack::register(state, facts::FUNCTIONS);
             for group in tasks::PUBLIC {
                 stack::register(state, group);
             }
-            Ok(0)
+            Ok(1)
         }
     }
 }
+
+/// Fields of the module `skynet` before `skynet.rest`, and of `skynet.core`: tables that do not grow are made faster.
+const SKYNET_FIELDS: c_int = 64;
+const CORE_FIELDS: c_int = 32;
 
 /// Opens the module. Besides the functions it holds `protocols`, the table that the dispatcher looks types up in.
 pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
     // SAFETY: the list of functions is static; nothing is owned while Lua may raise. Stack: one result.
     unsafe {
         let vm = Vm::of(state);
-        ffi::lua_createtable(state, 0, 64);
+        ffi::lua_createtable(state, 0, CORE_FIELDS);
         stack::register(state, FUNCTIONS);
         for group in tasks::FUNCTIONS {
             stack::register(state, group);
