@@ -302,7 +302,8 @@ impl Engine {
         if let Some(thread) = own {
             self.run_own_thread(thread, Arc::clone(&cell))?;
         }
-        cell.start(&options.name, &options.args).map(|()| cell.handle)
+        // SAFETY: made above; nobody else starts it.
+        unsafe { cell.start(&options.name, &options.args) }.map(|()| cell.handle)
     }
 
     /// Starts a service of a registered module, with `LAUNCH module args` or `error: launch module FAILED` in the log.
