@@ -140,7 +140,7 @@ fn check_warns_about_keys_that_nearly_spell_another() {
 fn check_knows_whose_loader_is_used() {
     let files = [
         ("stock", "harbor = 0\nlualoader = 'tree/loader.lua'"),
-        ("own", "harbor = 0\nlualoader = 'own/loader.lua'"),
+        ("own", "harbor = 0\nlualoader = 'mine/loader.lua'"),
         (
             "patched",
             "harbor = 0\nlualoader = 'tree/loader.lua'\nfulmar_libraries = 'files'",
@@ -148,13 +148,13 @@ fn check_knows_whose_loader_is_used() {
         ("absent", "harbor = 0\nlualoader = 'nowhere.lua'"),
         ("tree/loader.lua", ""),
         ("tree/skynet.lua", ""),
-        ("own/loader.lua", ""),
+        ("mine/loader.lua", ""),
         MAIN,
     ];
     let place = Place::new("loader", &files);
     for (config, part, named) in [
         ("stock", "this config can run", false),
-        ("own", "loader     own/loader.lua", true),
+        ("own", "loader     mine/loader.lua", true),
         ("patched", "loader     tree/loader.lua", true),
         (
             "absent",
@@ -201,6 +201,31 @@ fn faults_are_told_in_skynets_words() {
             said.err.lines().next().is_some_and(|line| line.ends_with(words)),
             "{config}: {said:?}"
         );
+    }
+}
+
+#[test]
+fn a_node_that_cannot_boot_says_why() {
+    for (config, lines) in [
+        (
+            "harbor = 0\nlogger = 'no/folder/log'",
+            ["Can't launch logger service", "no/folder/log"],
+        ),
+        (
+            "harbor = 0\nlogservice = 'nothing'",
+            ["Can't launch nothing service", "no module `nothing`"],
+        ),
+        (
+            "harbor = 0\nbootstrap = 'nothing at all'",
+            ["Bootstrap error : nothing at all", "no module `nothing`"],
+        ),
+    ] {
+        let place = Place::new("boot-fails", &[("node", config)]);
+        let said = place.fulmar(&["run", "node"]);
+        assert_eq!(said.status, Some(1), "{config}: {said:?}");
+        for part in lines.into_iter().chain(["fulmar check node"]) {
+            assert!(said.err.contains(part), "{part:?} in {said:?}");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mlua::ffi::{self, lua_State};
 
 use crate::embedded::Embedded;
+use crate::names;
 use crate::stack::{self, native};
 use crate::vm::Vm;
 
@@ -116,7 +117,8 @@ pub(crate) unsafe fn load_embedded(state: *mut lua_State, embedded: &'static Emb
         if status != ffi::LUA_OK || dump(state) != 0 {
             return status;
         }
-        let bytecode = std::mem::take(&mut (*vm).dumped).into_boxed_slice();
+        let dumped = std::mem::take(&mut (*vm).dumped);
+        let bytecode = names::without_names(&dumped).unwrap_or(dumped).into_boxed_slice();
         let chunk = (&*vm).node.cache.insert(Key::Embedded(embedded.chunk), bytecode);
         let chunk = keep(vm, chunk);
         ffi::lua_pop(state, 1);

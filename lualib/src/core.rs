@@ -6,6 +6,7 @@ use std::ptr;
 use fulmar_engine::{Handle, MessageType};
 use mlua::ffi::{self, lua_State};
 
+use crate::facts;
 use crate::seri::{self, Attach};
 use crate::stack::{self, Outcome, native};
 use crate::tasks::{self, destination, push_sent, send_body, take_body};
@@ -26,9 +27,40 @@ const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"trash", trash),
     (c"now", now),
     (c"hpc", hpc),
-    (c"self", self_),
     (c"memlimit", memlimit),
+    (c"install", install),
 ];
+
+/// `skynet.FIELD` of each native that has another name there.
+const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"self", self_),
+    (c"now", now),
+    (c"hpc", hpc),
+    (c"error", error),
+    (c"harbor", harbor),
+    (c"pack", pack_native),
+    (c"packstring", packstring),
+    (c"unpack", unpack_native),
+    (c"tostring", tostring),
+    (c"trash", trash),
+];
+
+native! {
+    /// `install(skynet)`: puts the natives of the module `skynet` into its table.
+    fn install(state) {
+        // SAFETY: nothing is owned while Lua may raise. Stack: unchanged at the end.
+        unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
+            ffi::lua_settop(state, 1);
+            stack::register(state, PUBLIC);
+            stack::register(state, facts::FUNCTIONS);
+            for group in tasks::PUBLIC {
+                stack::register(state, group);
+            }
+            Ok(0)
+        }
+    }
+}
 
 /// Opens the module. Besides the functions it holds `protocols`, the table that the dispatcher looks types up in.
 pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
@@ -222,7 +254,8 @@ native! {
 /// # Safety
 /// `read` may raise: it owns nothing then.
 unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
-    // SAFETY: the block stays this service's while `read` runs: only natives of this thread could take it.
+    // SAFETY: the block stays this service's while `read` runs: only natives of this thread could take it, and they find
+    // it in `reading`. Nothing is owned here when `read` raises.
     unsafe {
         match ffi::lua_type(state, 1) {
             ffi::LUA_TNIL | ffi::LUA_TNONE => read(&[]),
@@ -238,12 +271,12 @@ unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome)
                     };
                 }
                 let vm = Vm::of(state);
-                let owner = (*vm).context.handle().bits();
-                let read = |bytes: &[u8]| read(&bytes[..usize::try_from(len).unwrap_or(0).min(bytes.len())]);
-                match (*vm).arena.script_view(data, owner, read) {
-                    Ok(outcome) => outcome,
-                    Err(error) => Err(error.to_string().into()),
-                }
+                let held = (*vm).script_len(data).map_err(|error| error.to_string())?;
+                let len = usize::try_from(len).unwrap_or(0).min(held);
+                (*vm).reading.begin(data);
+                let outcome = read(std::slice::from_raw_parts(data, len));
+                (*vm).reading.end();
+                outcome
             }
             _ => Err(format!("invalid param {}", stack::type_name(state, 1)).into()),
         }

@@ -3,16 +3,23 @@
 //! [`boot`] makes an engine whose `snlua` module runs Lua services; [`exec`] runs one script. The Lua libraries and stock
 //! services live inside this crate (`lua/`, `service/`), their definitions for editors in `meta/`.
 //!
-//! Inside: a [`vm`] per service, the coroutine scheduler in [`tasks`], the message format in [`seri`], the functions that
-//! Lua code sees in [`core`] and its neighbours. [`stack`] is the one place that knows how Lua errors cross Rust.
+//! Inside: a `vm` per service, the coroutine scheduler in `tasks`, the message format in `seri`, the functions that
+//! Lua code sees in `core` and its neighbours. `stack` is the one place that knows how Lua errors cross Rust.
+
+#![expect(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "raw Lua stack code: one note per function states the shape of the stack"
+)]
 
 mod code_cache;
 pub mod config;
 mod core;
 mod embedded;
+mod facts;
 mod library;
 mod memory;
 mod memory_module;
+mod names;
 mod node;
 mod profile;
 pub mod seri;

@@ -1,5 +1,10 @@
 //! The accounting allocator of one Lua state: counts bytes, warns at doublings, refuses beyond a limit.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the heap of a Lua state is counted here; it holds no message memory"
+)]
+
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::ffi::c_void;
 use std::ptr;

@@ -128,7 +128,7 @@ impl std::error::Error for BootError {
 /// When the engine cannot be built or one of the two services does not start.
 pub fn boot(settings: &Settings) -> Result<Engine, BootError> {
     // A clash means that the process arena is in use already: two engines share it.
-    let _ = Arena::configure(settings.arena.clone());
+    let _ = Arena::configure(settings.arena);
     let seed = Random::fresh_seed();
     launch(settings, Engine::builder().threads(settings.thread), seed)
 }

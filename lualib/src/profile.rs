@@ -209,11 +209,11 @@ unsafe extern "C-unwind" fn wrapped(state: *mut lua_State) -> c_int {
             return results;
         }
         let status = ffi::lua_status(thread);
-        if status != ffi::LUA_OK && status != ffi::LUA_YIELD {
-            if ffi::lua_closethread(thread, state) != ffi::LUA_OK {
-                ffi::lua_pop(state, 1);
-                ffi::lua_xmove(thread, state, 1);
-            }
+        let failed = status != ffi::LUA_OK && status != ffi::LUA_YIELD;
+        if failed && ffi::lua_closethread(thread, state) != ffi::LUA_OK {
+            // A pending variable's handler has raised another error in its place.
+            ffi::lua_pop(state, 1);
+            ffi::lua_xmove(thread, state, 1);
         }
         if status != ffi::LUA_ERRMEM && ffi::lua_type(state, -1) == ffi::LUA_TSTRING {
             ffi::luaL_where(state, 1);

@@ -240,6 +240,7 @@ unsafe fn settle_memory(vm: *mut Vm) {
             let arrived = std::mem::take(&mut (*vm).arrived_bytes);
             ffi::lua_gc((*vm).main, ffi::LUA_GCSTEP, arrived);
         }
+        (*vm).reading.clear();
         (*vm).signal.publish((*vm).heap_bytes());
     }
 }

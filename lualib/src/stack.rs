@@ -55,10 +55,30 @@ pub(crate) unsafe fn finish(state: *mut lua_State, outcome: Outcome) -> c_int {
                 (*vm).raised.as_str()
             }
         };
-        ffi::luaL_where(state, 1);
+        push_where(state);
         ffi::lua_pushlstring(state, text.cast(), (&*text).len());
         ffi::lua_concat(state, 2);
         ffi::lua_error(state)
+    }
+}
+
+/// Pushes the position of the nearest Lua code below the running native: also when `pcall` called it.
+///
+/// # Safety
+/// `state` is the state the native was called with.
+unsafe fn push_where(state: *mut lua_State) {
+    // SAFETY: reading call records does not raise. Stack: one string more.
+    unsafe {
+        let mut info: ffi::lua_Debug = std::mem::zeroed();
+        let mut level = 1;
+        while ffi::lua_getstack(state, level, &mut info) != 0 {
+            ffi::lua_getinfo(state, c"l".as_ptr(), &mut info);
+            if info.currentline > 0 {
+                break;
+            }
+            level += 1;
+        }
+        ffi::luaL_where(state, level);
     }
 }
 
@@ -67,6 +87,7 @@ macro_rules! native {
     ($(#[$meta:meta])* $visibility:vis fn $name:ident($state:ident) $body:block) => {
         $(#[$meta])*
         $visibility unsafe extern "C-unwind" fn $name($state: *mut mlua::ffi::lua_State) -> std::ffi::c_int {
+            #[allow(clippy::redundant_closure_call, reason = "it is what lets the body use `?`")]
             let outcome = (|| -> $crate::stack::Outcome { $body })();
             // SAFETY: the state is the one Lua called this function with; the body has dropped everything.
             unsafe { $crate::stack::finish($state, outcome) }

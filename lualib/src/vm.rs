@@ -19,7 +19,7 @@ use crate::node::Node;
 use crate::profile::Profiles;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
-use crate::tasks::Tasks;
+use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
 pub(crate) struct Vm {
@@ -44,6 +44,8 @@ pub(crate) struct Vm {
     pub(crate) cache_mode: code_cache::Mode,
     /// The text of the error being raised; see `stack::finish`.
     pub(crate) raised: String,
+    /// Blocks of Lua code that natives read right now.
+    pub(crate) reading: Reading,
     /// Blocks that Lua code of this service owns right now.
     pub(crate) script_blocks: usize,
     /// A memory limit asked for by the main chunk, applied when loading has ended.
@@ -109,6 +111,7 @@ impl Vm {
             dumped: Vec::new(),
             cache_mode: code_cache::Mode::On,
             raised: String::new(),
+            reading: Reading::default(),
             script_blocks: 0,
             asked_limit: None,
             context,
@@ -192,6 +195,46 @@ impl Drop for Vm {
     }
 }
 
+/// The blocks that natives of a service read right now, each with the place of the native's frame.
+///
+/// A finalizer or a metamethod may run in the middle of such a read and try to free the block. An entry whose frame lies
+/// deeper than the asking one belongs to a read that a Lua error has cut short.
+#[derive(Default)]
+pub(crate) struct Reading(Vec<(*const u8, usize)>);
+
+impl Reading {
+    pub(crate) fn begin(&mut self, data: *const u8) {
+        self.forget_cut_short();
+        self.0.push((data, frame()));
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.0.pop();
+    }
+
+    pub(crate) fn contains(&mut self, data: *const u8) -> bool {
+        self.forget_cut_short();
+        self.0.iter().any(|(read, _)| *read == data)
+    }
+
+    fn forget_cut_short(&mut self) {
+        let here = frame();
+        while self.0.pop_if(|(_, reader)| *reader < here).is_some() {}
+    }
+
+    /// The turn is over: nothing is being read.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// About where the stack of this thread ends now: it grows downwards.
+#[inline(always)]
+fn frame() -> usize {
+    let mark = 0u8;
+    (&raw const mark).addr()
+}
+
 /// There was no memory for a new Lua state.
 #[derive(Debug, thiserror::Error)]
 #[error("not enough memory for a Lua state")]
@@ -227,6 +270,10 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             ffi::lua_copy(vault, -1, slot as c_int);
             ffi::lua_pop(vault, 1);
         }
+        ffi::lua_pushcclosure(vault, tasks::unknown_request, 0);
+        ffi::lua_replace(vault, Slot::UnknownRequest as c_int);
+        ffi::lua_pushcclosure(vault, tasks::unknown_response, 0);
+        ffi::lua_replace(vault, Slot::UnknownResponse as c_int);
         (*vm).vault = vault;
         0
     }

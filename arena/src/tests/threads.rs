@@ -184,39 +184,33 @@ fn pages_are_reused_across_threads_while_one_trims_for_long() {
 /// Threads loan, swap through a shared table, and free each other's blocks; one keeps trimming.
 fn churn(threads: usize, rounds: usize) {
     use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     const SLOTS: usize = 3000;
     let arena = small_arena();
     let table: Vec<Mutex<Option<BufMut>>> = (0..SLOTS).map(|_| Mutex::new(None)).collect();
-    let running = AtomicUsize::new(threads);
     thread::scope(|scope| {
-        for me in 0..threads {
-            let (table, running) = (&table, &running);
-            scope.spawn(move || {
-                let mut seed = me as u64 + 1;
-                for _ in 0..rounds {
-                    seed = seed
-                        .wrapping_mul(6364136223846793005)
-                        .wrapping_add(1442695040888963407);
-                    let (slot, shape) = ((seed >> 33) as usize % SLOTS, seed >> 20 & 0x3FF);
-                    let len = if shape == 0 {
-                        70_000
-                    } else {
-                        (shape as usize * 3) + 1
-                    };
-                    let mut buf = arena.loan(len, me as u32).unwrap();
-                    let mark = slot as u8;
-                    buf.fill(mark);
-                    let old = table[slot].lock().unwrap().replace(buf);
-                    assert!(old.is_none_or(|old| old.iter().all(|byte| *byte == mark)));
-                }
-                running.fetch_sub(1, Ordering::Release);
-            });
-        }
-        while running.load(Ordering::Acquire) != 0 {
+        let table = &table;
+        let swap = move |me: usize| {
+            let mut seed = me as u64 + 1;
+            for _ in 0..rounds {
+                seed = seed
+                    .wrapping_mul(6364136223846793005)
+                    .wrapping_add(1442695040888963407);
+                let (slot, shape) = ((seed >> 33) as usize % SLOTS, seed >> 20 & 0x3FF);
+                let len = if shape == 0 { 70_000 } else { shape as usize * 3 };
+                let mut buf = arena.loan(len, me as u32).unwrap();
+                let mark = slot as u8;
+                buf.fill(mark);
+                let old = table[slot].lock().unwrap().replace(buf);
+                assert!(old.is_none_or(|old| old.iter().all(|byte| *byte == mark)));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|me| scope.spawn(move || swap(me))).collect();
+        while !workers.iter().all(|worker| worker.is_finished()) {
             arena.trim();
             thread::yield_now();
         }
+        // The scope alone does not wait for the destructors of a thread's locals, which give its pages up.
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
     });
     assert_consistent(arena);
     drop(table);

@@ -19,7 +19,8 @@ pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Res
     settings.colour = node::colour_for(&settings);
 
     let signals = Signals::listen()?;
-    let script = fulmar_lualib::exec(script, args, &settings).map_err(Failure::new)?;
+    let script = fulmar_lualib::exec(script, args, &settings).map_err(|error| Failure::of(&error))?;
+    node::tell_of_a_small_arena();
     signals.serve(&script.engine, None)?;
     script.engine.start();
     script.engine.wait();

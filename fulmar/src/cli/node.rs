@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use fulmar_arena::{Arena, SEGMENT_BYTES};
 use fulmar_lualib::config::Settings;
 
 use super::Overrides;
@@ -21,4 +22,18 @@ pub(crate) fn override_values(values: &mut BTreeMap<String, String>, overrides: 
 /// Whether log lines get colours: only on their way to a terminal.
 pub(crate) fn colour_for(settings: &Settings) -> bool {
     settings.logger.is_none() && settings.daemon.is_none() && Paint::of(&io::stdout()).is_on()
+}
+
+/// Says so when the system gave messages less address space than was asked for.
+pub(crate) fn tell_of_a_small_arena() {
+    let stats = Arena::process().stats();
+    if stats.requested_bytes.saturating_sub(stats.reserved_bytes) >= SEGMENT_BYTES as u64 {
+        eprintln!(
+            "{} the system reserves {} MiB for messages instead of {}: raise the limit on address space (ulimit -v), or set \
+             fulmar_arena_reserve",
+            Paint::of(&io::stderr()).yellow("warning:"),
+            stats.reserved_bytes >> 20,
+            stats.requested_bytes >> 20,
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! What a person reads: failures with their place and what to do next. Colours on a terminal, none elsewhere.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -9,7 +10,9 @@ use fulmar_lualib::config::{ConfigError, Position, SettingsError};
 #[derive(Debug)]
 pub(crate) struct Failure {
     what: String,
-    at: Option<Position>,
+    /// The line of a file that it is about, numbered.
+    line: Option<String>,
+    causes: Vec<String>,
     advice: Option<String>,
 }
 
@@ -17,9 +20,21 @@ impl Failure {
     pub(crate) fn new(what: impl fmt::Display) -> Self {
         Self {
             what: what.to_string(),
-            at: None,
+            line: None,
+            causes: Vec::new(),
             advice: None,
         }
+    }
+
+    /// An error with the reasons behind it.
+    pub(crate) fn of(error: &dyn Error) -> Self {
+        let mut failure = Self::new(error);
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            failure.causes.push(error.to_string());
+            cause = error.source();
+        }
+        failure
     }
 
     /// Adds what to do about it.
@@ -36,13 +51,11 @@ impl Failure {
 
     fn write(&self, out: &mut impl Write, paint: Paint) -> io::Result<()> {
         writeln!(out, "{} {}", paint.red("error:"), self.what)?;
-        if let Some(Position {
-            line: Some(line),
-            text: Some(text),
-            ..
-        }) = &self.at
-        {
-            writeln!(out, "{:>6} | {text}", line)?;
+        if let Some(line) = &self.line {
+            writeln!(out, "{line}")?;
+        }
+        for cause in &self.causes {
+            writeln!(out, "  {} {cause}", paint.cyan("because:"))?;
         }
         match &self.advice {
             Some(advice) => writeln!(out, "  {} {advice}", paint.cyan("help:")),
@@ -55,7 +68,8 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self {
             what: error.to_string(),
-            at: error.position().cloned(),
+            line: error.position().and_then(numbered),
+            causes: Vec::new(),
             advice: Some(error.advice()),
         }
     }
@@ -65,6 +79,11 @@ impl From<SettingsError> for Failure {
     fn from(error: SettingsError) -> Self {
         Self::new(&error).advise(error.advice())
     }
+}
+
+fn numbered(at: &Position) -> Option<String> {
+    let (line, text) = (at.line?, at.text.as_ref()?);
+    Some(format!("{line:>6} | {text}"))
 }
 
 /// Wraps words in terminal colours, or leaves them as they are.
@@ -131,12 +150,13 @@ mod tests {
         };
         let failure = Failure {
             what: "c:3: no".into(),
-            at: Some(at),
+            line: numbered(&at),
+            causes: vec!["the engine said so".into()],
             advice: Some("mend it".into()),
         };
         assert_eq!(
             printed(&failure, false),
-            "error: c:3: no\n     3 | thread = = 1\n  help: mend it\n"
+            "error: c:3: no\n     3 | thread = = 1\n  because: the engine said so\n  help: mend it\n"
         );
     }
 

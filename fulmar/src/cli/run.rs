@@ -22,8 +22,9 @@ pub(crate) fn run(config: &Path, overrides: &Overrides) -> Result<ExitCode, Fail
     let signals = Signals::listen()?;
     let engine = fulmar_lualib::boot(&settings).map_err(|error| {
         let advice = format!("fulmar check {} lists what is missing", config.display());
-        Failure::new(error).advise(advice)
+        Failure::of(&error).advise(advice)
     })?;
+    node::tell_of_a_small_arena();
     if let Some(daemon) = &daemon {
         daemon.silence()?;
     }

@@ -1,8 +1,11 @@
--- skynet.debug: the protocol "debug" that every Lua service answers. Only the door is here, since every service carries
--- it; the commands come with the first message (skynet.debugcommands).
-local stock_require = require	-- skynet.require's has more behind it than the commands need
+-- skynet.debug: the protocol "debug" that every Lua service answers. The first message loads this.
+local skynet = require "skynet"
+local core = require "skynet.core"
+local stock_require = require "skynet.require".stock	-- skynet.require's has more behind it than the commands need
+
 local M = {}
 
+local export = { dispatch = skynet.dispatch_message }	-- RUN shows their upvalues to injected code
 local added = {}	-- the commands that the service itself has brought
 local stock
 
@@ -11,32 +14,22 @@ function M.reg_debugcmd(name, f)
 	added[name] = f
 end
 
--- Called once, by the module skynet. `export` holds functions whose upvalues RUN shows to injected code.
-function M.init(skynet, export)
-	local info
+-- Replaces the functions whose upvalues RUN shows.
+function M.init(_, functions)
+	export = functions
+end
 
-	function skynet.info_func(f)
-		info = f
+local function get_info(...)
+	return core.info_func and core.info_func(...)
+end
+
+function M.dispatch(_, _, name, ...)
+	stock = stock or stock_require "skynet.debugcommands"(skynet, export, get_info)
+	local command = stock[name] or added[name]
+	if not command then
+		error(("Unknown debug command %s"):format(name), 0)
 	end
-
-	local function get_info(...)
-		return info and info(...)
-	end
-
-	skynet.register_protocol {
-		name = "debug",
-		id = skynet.PTYPE_DEBUG,
-		pack = skynet.pack,
-		unpack = skynet.unpack,
-		dispatch = function(_, _, name, ...)
-			stock = stock or stock_require "skynet.debugcommands"(skynet, export, get_info)
-			local command = stock[name] or added[name]
-			if not command then
-				error(("Unknown debug command %s"):format(name), 0)
-			end
-			command(...)
-		end,
-	}
+	command(...)
 end
 
 return M

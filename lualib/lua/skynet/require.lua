@@ -5,7 +5,7 @@ local coroutine_running = coroutine.running
 local stock_require = require
 local loaded = package.loaded
 
-local M = {}
+local M = { stock = stock_require }
 
 local start_list = {}	-- initialisers of the main chunk; nil once they run
 

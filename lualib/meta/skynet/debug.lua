@@ -10,9 +10,15 @@ local debug = {}
 ---@param fn fun(...)
 function debug.reg_debugcmd(name, fn) end
 
---- Registers the protocol. Called by the module skynet.
+--- Replaces the functions whose upvalues the command RUN shows to injected code.
 ---@param skynet skynet
 ---@param export { dispatch: function, suspend: function?, resume: function? }
 function debug.init(skynet, export) end
+
+--- Carries out one command. The protocol's dispatch function calls it.
+---@param session integer
+---@param source integer
+---@param name string
+function debug.dispatch(session, source, name, ...) end
 
 return debug

@@ -4,7 +4,7 @@
 //! The natives `pack`, `unpack`, `packstring` and the message dispatch call this; nothing here knows a service.
 //!
 //! * `format` names the bytes and reads them, without Lua.
-//! * `pack` walks Lua values into a scratch buffer; `pairs` is its cold path through `__pairs`.
+//! * `pack` walks Lua values into a scratch buffer, by `writer`; `pairs` is its cold path through `__pairs`.
 //! * `cache` remembers which Lua strings have a copy in the arena; `strings` makes Lua strings of received ones;
 //!   `flat` puts attached strings back into the stream.
 //! * `scan` checks a table's bytes before anything is built and counts its pairs; `unpack` builds.
@@ -25,6 +25,7 @@ mod pairs;
 mod scan;
 mod strings;
 mod unpack;
+mod writer;
 
 pub use flat::{flat_copy, flat_len, flatten};
 pub use format::Malformed;

@@ -5,7 +5,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code: one note per function states the stack's shape
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 use std::{ptr, slice};
 
 use fulmar_arena::{Arena, AttachError, Buf, BufMut, LoanError};
@@ -13,12 +13,10 @@ use mlua::ffi;
 use thiserror::Error;
 
 use super::cache::{REMEMBER_SLOTS, StringCache};
-use super::format::{
-    ATTACHMENT, BOOLEAN, F64, I32, I64, MANY_ITEMS, MAX_PACK_DEPTH, MAX_SHORT_STRING, NIL, NUMBER, POINTER,
-    SHORT_STRING, TABLE, U8, U16, ZERO, beside_bytes, head, long_string_head,
-};
+use super::format::{ATTACHMENT, MAX_PACK_DEPTH, beside_bytes, head};
+use super::writer::Writer;
 
-/// Why values could not be packed.
+/// Why values could not be packed. Displays as skynet says it.
 ///
 /// Shape: plain data, so that it may be held where Lua can raise.
 #[non_exhaustive]
@@ -28,7 +26,7 @@ pub enum PackError {
     #[error("serialize can't pack too depth table")]
     TooDeep,
     /// A function, thread or full userdata.
-    #[error("Unsupport type {} to serialize", type_name(*.0).to_string_lossy())]
+    #[error("Unsupport type {} to serialize", type_name(*.0))]
     Unsupported(c_int),
     /// A string longer than its length field can say.
     #[error("serialize can't pack a string of 4 GiB or more")]
@@ -41,41 +39,13 @@ pub enum PackError {
     Raised,
 }
 
-impl PackError {
-    /// Raises this as a Lua string that starts with the position of the calling Lua code; an error that Lua code
-    /// raised goes on unchanged.
-    ///
-    /// # Safety
-    /// `state` is the state that packed, in a protected call, with the stack as the packing left it; nothing with a
-    /// destructor is alive in the frames that the jump leaves.
-    pub unsafe fn raise(self, state: *mut ffi::lua_State) -> ! {
-        // SAFETY: by this function's contract. Stack: the error value on top, for `Raised`; else + the message.
-        unsafe {
-            match self {
-                Self::TooDeep => ffi::luaL_error(state, c"serialize can't pack too depth table".as_ptr()),
-                Self::Unsupported(kind) => ffi::luaL_error(
-                    state,
-                    c"Unsupport type %s to serialize".as_ptr(),
-                    type_name(kind).as_ptr(),
-                ),
-                Self::TooLong => {
-                    ffi::luaL_error(state, c"serialize can't pack a string of 4 GiB or more".as_ptr())
-                }
-                Self::Stack => ffi::luaL_error(state, c"stack overflow (serialize)".as_ptr()),
-                Self::Raised => ffi::lua_error(state),
-            };
-            unreachable!("an error was raised")
-        }
-    }
-}
-
 /// Lua's name of a type that cannot be packed.
-fn type_name(kind: c_int) -> &'static CStr {
+fn type_name(kind: c_int) -> &'static str {
     match kind {
-        ffi::LUA_TFUNCTION => c"function",
-        ffi::LUA_TTHREAD => c"thread",
-        ffi::LUA_TUSERDATA => c"userdata",
-        _ => c"no value",
+        ffi::LUA_TFUNCTION => "function",
+        ffi::LUA_TTHREAD => "thread",
+        ffi::LUA_TUSERDATA => "userdata",
+        _ => "no value",
     }
 }
 
@@ -175,7 +145,7 @@ impl Packer {
     pub fn flat_len(&self) -> usize {
         // SAFETY: invariant 1.
         let scratch = unsafe { &*self.scratch.get() };
-        scratch.bytes.len() - scratch.floor.bytes + scratch.beside_bytes - scratch.floor.beside_bytes
+        scratch.writer.len() - scratch.floor.bytes + scratch.beside_bytes - scratch.floor.beside_bytes
     }
 
     /// The result: skynet's format after packing with [`Attach::No`].
@@ -185,7 +155,7 @@ impl Packer {
     pub unsafe fn bytes(&self) -> &[u8] {
         // SAFETY: invariant 1, and the result is not touched meanwhile by this function's contract.
         let scratch = unsafe { &*self.scratch.get() };
-        &scratch.bytes[scratch.floor.bytes..]
+        &scratch.writer[scratch.floor.bytes..]
     }
 
     /// Moves the result into one block that `owner` loans, with the large strings attached.
@@ -207,8 +177,8 @@ impl Packer {
         // SAFETY: invariant 1.
         let scratch = unsafe { &mut *self.scratch.get() };
         scratch.truncate();
-        if scratch.bytes.is_empty() {
-            scratch.bytes.shrink_to(KEPT_BYTES);
+        if scratch.writer.is_empty() {
+            scratch.writer.shrink_to(KEPT_BYTES);
         }
     }
 
@@ -225,7 +195,7 @@ impl Packer {
 /// What packing writes to.
 #[derive(Default)]
 pub(super) struct Scratch {
-    bytes: Vec<u8>,
+    pub(super) writer: Writer,
     attached: Vec<Buf>,
     /// By how much the attached strings would lengthen the stream.
     beside_bytes: usize,
@@ -245,7 +215,7 @@ impl Scratch {
     pub(super) fn raise_floor(&mut self) -> Mark {
         let floor = self.floor;
         self.floor = Mark {
-            bytes: self.bytes.len(),
+            bytes: self.writer.len(),
             attached: self.attached.len(),
             beside_bytes: self.beside_bytes,
         };
@@ -260,13 +230,13 @@ impl Scratch {
 
     /// Drops everything above the floor.
     fn truncate(&mut self) {
-        self.bytes.truncate(self.floor.bytes);
+        self.writer.truncate(self.floor.bytes);
         self.attached.truncate(self.floor.attached);
         self.beside_bytes = self.floor.beside_bytes;
     }
 
     fn loan_block(&mut self, arena: Arena, owner: u32) -> Result<BufMut, LoanError> {
-        let stream = &self.bytes[self.floor.bytes..];
+        let stream = &self.writer[self.floor.bytes..];
         let mut block = arena.loan(stream.len(), owner)?;
         block.copy_from_slice(stream);
         for buf in self.attached.drain(self.floor.attached..) {
@@ -280,63 +250,9 @@ impl Scratch {
 
     /// Writes that the next attached string stands here.
     fn attachment(&mut self, buf: Buf) {
-        self.put([head(ATTACHMENT, 0)]);
+        self.writer.head(head(ATTACHMENT, 0));
         self.beside_bytes += beside_bytes(buf.len());
         self.attached.push(buf);
-    }
-
-    #[inline(always)]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes.extend_from_slice(&bytes);
-    }
-
-    /// Writes a head and a payload of `N - 1` bytes.
-    #[inline(always)]
-    fn put_with<const P: usize, const N: usize>(&mut self, head: u8, payload: [u8; P]) {
-        const { assert!(N == P + 1) };
-        let mut bytes = [head; N];
-        bytes[1..].copy_from_slice(&payload);
-        self.put(bytes);
-    }
-
-    #[inline(always)]
-    fn integer(&mut self, integer: i64) {
-        let Ok(short) = i32::try_from(integer) else {
-            return self.put_with::<8, 9>(head(NUMBER, I64), integer.to_le_bytes());
-        };
-        match short {
-            0 => self.put([head(NUMBER, ZERO)]),
-            1..0x100 => self.put([head(NUMBER, U8), short as u8]),
-            0x100..0x10000 => self.put_with::<2, 3>(head(NUMBER, U16), (short as u16).to_le_bytes()),
-            _ => self.put_with::<4, 5>(head(NUMBER, I32), short.to_le_bytes()),
-        }
-    }
-
-    #[inline(always)]
-    fn string(&mut self, string: &[u8]) -> Result<(), PackError> {
-        if string.len() <= MAX_SHORT_STRING {
-            self.put([head(SHORT_STRING, string.len() as u8)]);
-        } else {
-            let (head, head_len) = long_string_head(string.len()).ok_or(PackError::TooLong)?;
-            self.bytes.extend_from_slice(&head[..head_len]);
-        }
-        self.bytes.extend_from_slice(string);
-        Ok(())
-    }
-
-    #[inline(always)]
-    pub(super) fn table(&mut self, items: usize) {
-        if items < usize::from(MANY_ITEMS) {
-            self.put([head(TABLE, items as u8)]);
-        } else {
-            self.put([head(TABLE, MANY_ITEMS)]);
-            self.integer(items as i64);
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn nil(&mut self) {
-        self.put([head(NIL, 0)]);
     }
 }
 
@@ -364,7 +280,7 @@ impl Encoder<'_> {
     }
 
     /// Writes the value at the positive stack index `index`, which `depth` tables enclose.
-    #[inline]
+    #[inline(always)]
     pub(super) unsafe fn value(&mut self, index: c_int, depth: u32) -> Result<(), PackError> {
         if depth > MAX_PACK_DEPTH {
             return Err(PackError::TooDeep);
@@ -380,21 +296,25 @@ impl Encoder<'_> {
                     if len >= self.attach_from && self.attach(index, data.cast(), len) {
                         return Ok(());
                     }
-                    (*scratch).string(slice::from_raw_parts(data.cast(), len))?;
+                    if !(*scratch).writer.string(slice::from_raw_parts(data.cast(), len)) {
+                        return Err(PackError::TooLong);
+                    }
                 }
                 ffi::LUA_TNUMBER if ffi::lua_isinteger(state, index) != 0 => {
-                    (*scratch).integer(ffi::lua_tointegerx(state, index, ptr::null_mut()));
+                    (*scratch)
+                        .writer
+                        .integer(ffi::lua_tointegerx(state, index, ptr::null_mut()));
                 }
                 ffi::LUA_TNUMBER => {
                     let float = ffi::lua_tonumberx(state, index, ptr::null_mut());
-                    (*scratch).put_with::<8, 9>(head(NUMBER, F64), float.to_le_bytes());
+                    (*scratch).writer.float(float);
                 }
                 ffi::LUA_TTABLE => return self.table(index, depth),
-                ffi::LUA_TNIL => (*scratch).nil(),
-                ffi::LUA_TBOOLEAN => (*scratch).put([head(BOOLEAN, ffi::lua_toboolean(state, index) as u8)]),
+                ffi::LUA_TNIL => (*scratch).writer.nil(),
+                ffi::LUA_TBOOLEAN => (*scratch).writer.boolean(ffi::lua_toboolean(state, index) != 0),
                 ffi::LUA_TLIGHTUSERDATA => {
                     let address = ffi::lua_touserdata(state, index).addr();
-                    (*scratch).put_with::<8, 9>(head(POINTER, 0), address.to_le_bytes());
+                    (*scratch).writer.pointer(address);
                 }
                 kind => return Err(PackError::Unsupported(kind)),
             }
@@ -404,6 +324,7 @@ impl Encoder<'_> {
 
     /// Attaches the string at the positive stack index `index`; false if the arena has no room for a copy.
     #[cold]
+    #[inline(never)]
     unsafe fn attach(&mut self, index: c_int, data: *const u8, len: usize) -> bool {
         let packer = self.packer;
         // SAFETY: `pack`'s contract. Lua strings lie in the arena only as external strings, which hold a count of a
@@ -437,6 +358,7 @@ impl Encoder<'_> {
     ///
     /// One walk writes both in the common case, where the items come first and in order: `lua_next` gives what Lua
     /// keeps in a table's array part that way. Items that it does not are fetched by index.
+    #[inline(never)]
     unsafe fn table(&mut self, index: c_int, depth: u32) -> Result<(), PackError> {
         let state = self.state;
         // SAFETY: `pack`'s contract. Stack: + key at `key`, + its value; unchanged in the end.
@@ -448,7 +370,7 @@ impl Encoder<'_> {
                 return self.pairs(index, depth);
             }
             let items = ffi::lua_rawlen(state, index);
-            (*self.scratch()).table(items);
+            (*self.scratch()).writer.table(items);
             let items = items as ffi::lua_Integer;
             let key = ffi::lua_gettop(state) + 1;
             let value = key + 1;
@@ -476,7 +398,7 @@ impl Encoder<'_> {
                 ffi::lua_settop(state, key);
                 more = self.next(index)?;
             }
-            (*self.scratch()).nil();
+            (*self.scratch()).writer.nil();
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Encoder<'_> {
         // SAFETY: `pack`'s contract; the caller made room. Stack: - handler, + iterator, state, control, then the two
         // results of a step above; none of them in the end.
         unsafe {
-            (*self.scratch()).table(0);
+            (*self.scratch()).writer.table(0);
             let iterator = ffi::lua_gettop(state);
             let control = iterator + 2;
             ffi::lua_pushvalue(state, index);
@@ -61,7 +61,7 @@ impl Encoder<'_> {
                 ffi::lua_settop(state, control);
             }
             ffi::lua_settop(state, iterator - 1);
-            (*self.scratch()).nil();
+            (*self.scratch()).writer.nil();
         }
         Ok(())
     }

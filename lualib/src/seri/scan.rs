@@ -58,6 +58,7 @@ impl Hints {
         Ok(pairs)
     }
 
+    #[inline(never)]
     fn table(&mut self, reader: &mut Reader<'_>, cookie: u8, depth: u32) -> Result<(), Malformed> {
         if depth >= MAX_UNPACK_DEPTH {
             return Err(reader.malformed());
@@ -85,7 +86,7 @@ impl Hints {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
         let (kind, cookie) = split(head);
         match kind {

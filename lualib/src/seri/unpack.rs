@@ -18,7 +18,7 @@ use super::format::{
 use super::scan::Hints;
 use super::strings::ExternalStrings;
 
-/// Why a stream did not become values.
+/// Why a stream did not become values. Displays as skynet says it.
 ///
 /// Shape: plain data, so that it may be held where Lua can raise.
 #[non_exhaustive]
@@ -33,30 +33,6 @@ pub enum UnpackError {
     /// More values than a Lua stack holds.
     #[error("stack overflow (too many values to unpack)")]
     Stack,
-}
-
-impl UnpackError {
-    /// Raises this as a Lua string that starts with the position of the calling Lua code.
-    ///
-    /// # Safety
-    /// `state` is a Lua state in a protected call with two free slots; nothing with a destructor is alive in the
-    /// frames that the jump leaves.
-    pub unsafe fn raise(self, state: *mut ffi::lua_State) -> ! {
-        // SAFETY: by this function's contract. Stack: position, then text, then both as one string.
-        unsafe {
-            match self {
-                Self::Malformed(malformed) => ffi::luaL_error(
-                    state,
-                    c"Invalid serialize stream %I (line:%d)".as_ptr(),
-                    malformed.left as ffi::lua_Integer,
-                    malformed.line as c_int,
-                ),
-                Self::NanKey => ffi::luaL_error(state, c"table index is NaN".as_ptr()),
-                Self::Stack => ffi::luaL_error(state, c"stack overflow (too many values to unpack)".as_ptr()),
-            };
-            unreachable!("an error was raised")
-        }
-    }
 }
 
 /// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
@@ -81,12 +57,14 @@ pub unsafe fn unpack(
     // SAFETY: by this function's contract.
     let top = unsafe { ffi::lua_gettop(state) };
     let count = attachments.as_ref().map_or(0, ExactSizeIterator::len);
+    let reader = Reader::new(bytes, count);
     let mut builder = Builder {
         state,
-        reader: Reader::new(bytes, count),
+        reader,
         hints: None,
         attachments,
         strings,
+        keys: None,
     };
     // SAFETY: as above.
     let outcome = unsafe { builder.all() };
@@ -97,6 +75,10 @@ pub unsafe fn unpack(
     outcome
 }
 
+/// Keys that are kept on the stack while a table is built.
+const KEY_SLOTS: usize = 16;
+/// A table whose stream is shorter has no use for them.
+const KEYS_FROM_BYTES: usize = 64;
 /// Slots that are ensured at once for values that no table encloses.
 const VALUE_SLOTS: c_int = 16;
 /// Slots that a table needs while it is filled: itself, a key, a value, and one for whatever Lua pushes.
@@ -112,11 +94,19 @@ struct Builder<'a> {
     hints: Option<Hints>,
     attachments: Option<Attachments<'a>>,
     strings: &'a ExternalStrings,
+    keys: Option<Keys<'a>>,
+}
+
+/// Keys that tables inside the outermost one had last: records repeat theirs, and to copy a string's value on the stack
+/// is cheaper than to look it up among all strings. The string of `seen[slot]` lies at stack index `base + slot`.
+struct Keys<'a> {
+    base: c_int,
+    seen: [&'a [u8]; KEY_SLOTS],
 }
 
 const _: () = assert!(!std::mem::needs_drop::<Builder<'_>>());
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// Pushes the values up to the end of the stream.
     unsafe fn all(&mut self) -> Result<c_int, UnpackError> {
         let mut count = 0;
@@ -162,6 +152,7 @@ impl Builder<'_> {
                     let string = self.reader.long_string(cookie)?;
                     self.string(string);
                 }
+                TABLE if depth == 0 => self.outermost(cookie)?,
                 TABLE => self.table(cookie, depth)?,
                 _ => {
                     self.reader.attachment()?;
@@ -181,8 +172,37 @@ impl Builder<'_> {
         {
             return Err(UnpackError::NanKey);
         }
+        let (kind, cookie) = split(head);
+        if kind == SHORT_STRING && cookie > 0 && depth > 1 {
+            let string = self.reader.bytes(usize::from(cookie))?;
+            // SAFETY: `unpack`'s contract. Stack: + the key.
+            unsafe { self.short_key(string) };
+            return Ok(());
+        }
         // SAFETY: `unpack`'s contract. Stack: + the key.
         unsafe { self.value(head, depth) }
+    }
+
+    /// Pushes a short string that is a key, and keeps it at hand.
+    #[inline(always)]
+    unsafe fn short_key(&mut self, string: &'a [u8]) {
+        let Some(Keys { base, seen }) = &mut self.keys else {
+            // SAFETY: `unpack`'s contract. Stack: + the string.
+            return unsafe { self.string(string) };
+        };
+        let slot =
+            (string.len() + usize::from(string[0]) + 3 * usize::from(string[string.len() - 1])) % KEY_SLOTS;
+        let index = *base + slot as c_int;
+        // SAFETY: `unpack`'s contract, and `seen` is as `Keys` says. Stack: + the string.
+        unsafe {
+            if seen[slot] == string {
+                ffi::lua_pushvalue(self.state, index);
+            } else {
+                ffi::lua_pushlstring(self.state, string.as_ptr().cast(), string.len());
+                ffi::lua_copy(self.state, -1, index);
+                seen[slot] = string;
+            }
+        }
     }
 
     /// Pushes a string.
@@ -199,6 +219,31 @@ impl Builder<'_> {
         let buf = attached.ok_or_else(|| self.reader.malformed())?.clone();
         // SAFETY: `unpack`'s contract. Stack: + the string, which takes the count. Nothing here has a destructor then.
         unsafe { self.strings.push(self.state, buf) };
+        Ok(())
+    }
+
+    /// Pushes a table that no other encloses, whose head was just read.
+    unsafe fn outermost(&mut self, cookie: u8) -> Result<(), UnpackError> {
+        if self.reader.left() < KEYS_FROM_BYTES {
+            // SAFETY: `unpack`'s contract. Stack: + the table.
+            return unsafe { self.table(cookie, 0) };
+        }
+        // SAFETY: `unpack`'s contract. Stack: + the slots of keys, + the table; then the table in place of the first.
+        unsafe {
+            let base = ffi::lua_gettop(self.state) + 1;
+            if ffi::lua_checkstack(self.state, KEY_SLOTS as c_int + TABLE_SLOTS) == 0 {
+                return Err(UnpackError::Stack);
+            }
+            ffi::lua_settop(self.state, base - 1 + KEY_SLOTS as c_int);
+            self.keys = Some(Keys {
+                base,
+                seen: [&[]; KEY_SLOTS],
+            });
+            self.table(cookie, 0)?;
+            self.keys = None;
+            ffi::lua_copy(self.state, -1, base);
+            ffi::lua_settop(self.state, base);
+        }
         Ok(())
     }
 

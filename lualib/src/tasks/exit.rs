@@ -10,7 +10,9 @@ use super::{CallbackMode, NO_TASK, State, Wait};
 use crate::stack::native;
 use crate::vm::Vm;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"leave", leave), (c"term", term)];
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"leave", leave)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"term", term)];
 
 /// `leave()`: everything of `skynet.exit` from the requesters on, the engine's EXIT included. Never returns to a task.
 unsafe extern "C-unwind" fn leave(state: *mut lua_State) -> c_int {

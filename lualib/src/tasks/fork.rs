@@ -10,11 +10,10 @@ use crate::stack::native;
 use crate::vm::Vm;
 use crate::wanted;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
-    (c"fork", fork),
-    (c"killthread", killthread),
-    (c"clear_forks", clear_forks),
-];
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
+    &[(c"killthread", killthread), (c"clear_forks", clear_forks)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"fork", fork)];
 
 native! {
     /// `fork(func, ...) -> thread`

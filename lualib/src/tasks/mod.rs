@@ -34,18 +34,28 @@ use crate::vm::{Slot, Vm};
 pub(crate) use exit::abandon;
 pub(crate) use request::{Destination, destination, push_sent, send_body, suspend_mark, take_body};
 pub(crate) use run::traceback;
-pub(crate) use turn::{receive, start_forks};
+pub(crate) use turn::{receive, start_forks, unknown_request, unknown_response};
 
-/// The natives of this module, by the names `skynet.core` knows them by.
+/// The natives that `skynet.core` holds: what the Lua libraries build on.
 pub(crate) const FUNCTIONS: &[&[(&CStr, ffi::lua_CFunction)]] = &[
     request::FUNCTIONS,
-    reply::FUNCTIONS,
     wait::FUNCTIONS,
     fork::FUNCTIONS,
     exit::FUNCTIONS,
     inspect::FUNCTIONS,
     trace::FUNCTIONS,
     turn::FUNCTIONS,
+];
+
+/// The natives that the module `skynet` holds.
+pub(crate) const PUBLIC: &[&[(&CStr, ffi::lua_CFunction)]] = &[
+    request::PUBLIC,
+    reply::PUBLIC,
+    wait::PUBLIC,
+    fork::PUBLIC,
+    exit::PUBLIC,
+    trace::PUBLIC,
+    turn::PUBLIC,
 ];
 
 /// Place of a task in [`Tasks::list`].

@@ -12,7 +12,7 @@ use crate::core::pack_native;
 use crate::stack::{self, Failure, native};
 use crate::vm::Vm;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"ret", ret),
     (c"retpack", retpack),
     (c"response", response),

@@ -14,14 +14,14 @@ use crate::seri::Attach;
 use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::{Slot, Vm};
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"expect", expect), (c"cancel", cancel)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"call", call),
     (c"rawcall", rawcall),
     (c"tracecall", tracecall),
-    (c"post", post),
-    (c"rawpost", rawpost),
-    (c"expect", expect),
-    (c"cancel", cancel),
+    (c"send", post),
+    (c"rawsend", rawpost),
 ];
 
 /// Where a message goes.
@@ -140,7 +140,12 @@ pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int)
                 if data.is_null() {
                     return Ok(Body::Empty);
                 }
-                let len = ffi::lua_tointegerx(state, index + 1, ptr::null_mut());
+                let mut is_integer = 0;
+                let len = ffi::lua_tointegerx(state, index + 1, &mut is_integer);
+                if is_integer == 0 {
+                    let found = stack::type_name(state, index + 1);
+                    return Err(format!("bad message size (number expected, got {found})").into());
+                }
                 let Ok(len) = usize::try_from(len) else {
                     return Err(format!("invalid message size {len}").into());
                 };

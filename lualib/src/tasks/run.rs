@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-use fulmar_engine::{Body, Message, MessageType};
+use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
 use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
@@ -183,7 +183,10 @@ unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> R
         {
             let message: *const Message = message;
             let strings = &raw const *(*vm).strings;
-            let attachments = (*message).block().map(|block| block.attachments());
+            let attachments = match (*message).payload() {
+                Payload::Shared(buf) => Some(buf.attachments()),
+                _ => (*message).block().map(|block| block.attachments()),
+            };
             seri::unpack(state, (*message).bytes(), attachments, &*strings)
                 .map_err(|error| error.to_string())?;
             (*vm).tasks.delivery = None;
@@ -316,6 +319,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
     unsafe {
         let task = (*vm).tasks.task(id);
         ffi::lua_settop(task.thread, 0);
+        let thread = task.thread;
         let (request, message_type, session) = (task.request.take(), task.message_type, task.session);
         task.state = State::Idle;
         task.session = 0;
@@ -324,6 +328,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
             super::trace::event(&*vm, id, "end");
             (*vm).tasks.task(id).tag = Tag::None;
         }
+        (*vm).profiles.forget(thread);
         if session != 0 {
             // A plain coroutine inside the task went to sleep and was left behind.
             (*vm).tasks.waits.insert(session, Wait::Cancelled);
@@ -417,6 +422,7 @@ unsafe fn remove(vm: *mut Vm, id: TaskId) {
         task.request = None;
         task.tag = Tag::None;
         release_anchor(vm, place);
+        (*vm).profiles.forget(thread);
         (*vm).tasks.by_thread.remove(&(thread as usize));
         (*vm).tasks.vacant.push(id);
     }

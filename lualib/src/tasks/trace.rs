@@ -11,10 +11,12 @@ use super::{Tag, TaskId};
 use crate::stack::{self, native};
 use crate::vm::Vm;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
-    (c"start_trace", start_trace),
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"trace", trace)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"trace", start_trace),
     (c"tracetag", tracetag),
-    (c"trace", trace),
+    (c"tracelog", trace),
 ];
 
 /// The beginning of every trace line.

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, c_int, c_void};
 
-use fulmar_arena::BufMut;
+use fulmar_arena::{BlockState, BufMut, ClaimError};
 use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
@@ -12,9 +12,10 @@ use crate::seri;
 use crate::stack::{self, native};
 use crate::vm::{Slot, Vm};
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"callback", callback)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"dispatch_message", dispatch_message),
-    (c"callback", callback),
     (c"dispatch_unknown_request", dispatch_unknown_request),
     (c"dispatch_unknown_response", dispatch_unknown_response),
 ];
@@ -46,15 +47,15 @@ pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
             CallbackMode::None => drop(message),
             CallbackMode::Native => {
                 let main = (*vm).main;
+                let culprit = Culprit::of(&message);
                 let delivery = Delivery {
                     message_type: message.message_type(),
                     session: message.session(),
                     source: message.source(),
                     body: DeliveryBody::Message(message),
                 };
-                let (session, source) = (delivery.session, delivery.source);
                 turn(vm, main, delivery);
-                log_errors(vm, session, source);
+                log_errors(vm, culprit);
                 release_lent(vm);
             }
             CallbackMode::Lua { forward } => {
@@ -75,7 +76,14 @@ pub(crate) unsafe fn start_forks(vm: *mut Vm) {
     unsafe {
         let main = (*vm).main;
         drain_forks(vm, main);
-        log_errors(vm, 0, Handle::SYSTEM);
+        log_errors(
+            vm,
+            Culprit {
+                session: 0,
+                source: Handle::SYSTEM,
+                len: 0,
+            },
+        );
     }
 }
 
@@ -390,11 +398,8 @@ fn flat_block(vm: &mut Vm, message: Message) -> Result<Option<BufMut>, stack::Fa
             seri::flatten(vm.arena, block, owner).map_err(|error| error.to_string())?,
         )),
         Body::Shared(buf) => {
-            let mut block = vm
-                .arena
-                .loan(buf.len(), owner)
+            let block = seri::flat_copy(vm.arena, &buf, buf.attachments(), owner)
                 .map_err(|error| error.to_string())?;
-            block.copy_from_slice(&buf);
             Ok(Some(block))
         }
         _ => Ok(None),
@@ -413,13 +418,43 @@ impl Vm {
     /// Takes a block back from Lua code.
     ///
     /// # Errors
-    /// When the address is not that of a block which this service owns.
-    pub(crate) fn reclaim(&mut self, data: *const u8) -> Result<BufMut, fulmar_arena::ClaimError> {
+    /// When the address is not that of a block which this service owns, or a native further up reads the block.
+    pub(crate) fn reclaim(&mut self, data: *const u8) -> Result<BufMut, NotOurs> {
+        if self.reading.contains(data) {
+            return Err(NotOurs::InUse);
+        }
         let block = self.arena.claim(data, self.context.handle().bits())?;
         self.script_blocks -= 1;
         self.tasks.taken(data);
         Ok(block)
     }
+
+    /// The length of a block that Lua code of this service owns.
+    ///
+    /// # Errors
+    /// When the address is not that of such a block.
+    pub(crate) fn script_len(&self, data: *const u8) -> Result<usize, NotOurs> {
+        let owner = self.context.handle().bits();
+        let block = self.arena.inspect(data).ok_or(ClaimError::NotABlock)?;
+        match block.state {
+            BlockState::Script if block.owner == owner => Ok(block.len),
+            BlockState::Script => Err(ClaimError::NotOwner {
+                expected: owner,
+                found: block.owner,
+            }
+            .into()),
+            state => Err(ClaimError::NotScript { state }.into()),
+        }
+    }
+}
+
+/// Why an address from Lua code cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotOurs {
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error("this message is being unpacked")]
+    InUse,
 }
 
 /// Frees the block lent to Lua code during this turn, unless Lua code has given it away.
@@ -432,34 +467,63 @@ unsafe fn release_lent(vm: *mut Vm) {
     }
 }
 
-/// Logs the errors of a turn as skynet's message function does.
-unsafe fn log_errors(vm: *mut Vm, session: i32, source: Handle) {
-    // SAFETY: no Lua code runs in here.
-    let vm = unsafe { &mut *vm };
-    if vm.tasks.errors.is_empty() {
-        return;
-    }
-    let text = std::mem::take(&mut vm.tasks.errors).join("\n");
-    log_call_error(vm, session, source, &text);
+/// What the log says of a message whose handling failed.
+#[derive(Clone, Copy)]
+struct Culprit {
+    session: i32,
+    source: Handle,
+    len: usize,
 }
 
-fn log_call_error(vm: &Vm, session: i32, source: Handle, text: &str) {
-    let me = vm.context.handle();
-    let source = source.bits();
-    vm.context.log(&format!(
-        "lua call [{source:x} to {me} : {session}] error : \x1b[31m{text}\x1b[0m"
-    ));
+impl Culprit {
+    fn of(message: &Message) -> Culprit {
+        let len = match message.block() {
+            Some(block) => seri::flat_len(block, block.attachments()),
+            None => message.len(),
+        };
+        Culprit {
+            session: message.session(),
+            source: message.source(),
+            len,
+        }
+    }
+
+    fn log(self, vm: &Vm, text: &str) {
+        let Culprit { session, source, len } = self;
+        let (source, me) = (source.bits(), vm.context.handle().bits());
+        let line = format!(
+            "lua call [{source:x} to :{me:x} : {session} msgsz = {len}] error : \x1b[31m{text}\x1b[0m"
+        );
+        vm.context.log(&line);
+    }
+
+    fn log_out_of_memory(self, vm: &Vm) {
+        let Culprit { session, source, .. } = self;
+        let (source, me) = (source.bits(), vm.context.handle().bits());
+        vm.context
+            .log(&format!("lua memory error : [{source:x} to :{me:x} : {session}]"));
+    }
+}
+
+/// Logs the errors of a turn as skynet's message function does.
+unsafe fn log_errors(vm: *mut Vm, culprit: Culprit) {
+    // SAFETY: no Lua code runs in here.
+    let vm = unsafe { &mut *vm };
+    if !vm.tasks.errors.is_empty() {
+        let text = std::mem::take(&mut vm.tasks.errors).join("\n");
+        culprit.log(vm, &text);
+    }
 }
 
 /// Calls a message function written in Lua.
 unsafe fn call_back(vm: *mut Vm, message: Message, forward: bool) {
     // SAFETY: the message moves into the service's memory before Lua runs. The main thread's stack is restored.
     unsafe {
-        let (session, source) = (message.session(), message.source());
+        let culprit = Culprit::of(&message);
         (*vm).tasks.delivery = Some(Delivery {
             message_type: message.message_type(),
-            session,
-            source,
+            session: message.session(),
+            source: message.source(),
             body: DeliveryBody::Message(message),
         });
         let main = (*vm).main;
@@ -472,14 +536,9 @@ unsafe fn call_back(vm: *mut Vm, message: Message, forward: bool) {
         if status != ffi::LUA_OK {
             let text = super::run::pop_error_text(vm, main);
             if status == ffi::LUA_ERRMEM {
-                let line = format!(
-                    "lua memory error : [{:x} to {} : {session}]",
-                    source.bits(),
-                    (*vm).context.handle()
-                );
-                (*vm).context.log(&line);
+                culprit.log_out_of_memory(&*vm);
             } else {
-                log_call_error(&*vm, session, source, &text);
+                culprit.log(&*vm, &text);
             }
         }
     }
@@ -562,6 +621,46 @@ native! {
             };
             Ok(0)
         }
+    }
+}
+
+native! {
+    /// What happens to a message that nobody handles: `(session, source, msg, sz, prototype)`.
+    pub(crate) fn unknown_request(state) {
+        // SAFETY: see `log_and_refuse`.
+        unsafe {
+            ffi::luaL_tolstring(state, 5, std::ptr::null_mut());
+            log_and_refuse(state, |text| format!("Unknown request ({}): {text}", stack::text_at(state, -1).unwrap_or_default()))
+        }
+    }
+}
+
+native! {
+    /// What happens to a response that nobody waits for: `(session, source, msg, sz)`.
+    pub(crate) fn unknown_response(state) {
+        // SAFETY: see `log_and_refuse`.
+        unsafe { log_and_refuse(state, |text| format!("Response message : {text}")) }
+    }
+}
+
+/// Logs a message's bytes and fails.
+///
+/// # Safety
+/// The arguments are those of a hook.
+unsafe fn log_and_refuse(state: *mut lua_State, line: impl FnOnce(&str) -> String) -> stack::Outcome {
+    // SAFETY: the arena checks the address; nothing raises before the end. Stack: unchanged.
+    unsafe {
+        let vm = Vm::of(state);
+        let session = ffi::lua_tointegerx(state, 1, std::ptr::null_mut());
+        let source = ffi::lua_tointegerx(state, 2, std::ptr::null_mut());
+        let data = ffi::lua_touserdata(state, 3).cast::<u8>().cast_const();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let text = (*vm)
+            .arena
+            .script_view(data, (*vm).context.handle().bits(), text)
+            .unwrap_or_default();
+        (*vm).context.log(&line(&text));
+        Err(format!("Unknown session : {session} from {source:x}").into())
     }
 }
 

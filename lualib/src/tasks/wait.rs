@@ -11,7 +11,10 @@ use crate::stack::{self, Outcome, native};
 use crate::vm::{Slot, Vm};
 use crate::wanted;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
+    &[(c"genid", genid), (c"suspend", suspend_again)];
+
+pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"sleep", sleep),
     (c"yield", yield_now),
     (c"wait", wait),
@@ -19,7 +22,6 @@ pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"timeout", timeout),
     (c"trace_timeout", trace_timeout),
     (c"genid", genid),
-    (c"suspend", suspend_again),
 ];
 
 /// Hundredths of a second from the value at `index`; raises when it is no number.

@@ -9,7 +9,7 @@ use fulmar_arena::{Arena, ArenaConfig, BufMut};
 use mlua::ffi;
 
 use super::value::{self, Value};
-use crate::seri::{Attach, ExternalStrings, Packer, flat_len, unpack};
+use crate::seri::{Attach, ExternalStrings, PackError, Packer, flat_len, unpack};
 
 /// Names that the vectors' expressions use.
 const PRELUDE: &CStr = c"
@@ -38,6 +38,8 @@ pub(super) struct Host {
     pub(super) strings: ExternalStrings,
     /// Blocks that `send` packed, for `receive`.
     blocks: RefCell<Vec<BufMut>>,
+    /// The text of the error being raised: here, because whoever raises must own nothing.
+    raised: RefCell<String>,
 }
 
 impl Host {
@@ -77,6 +79,7 @@ impl State {
             packer: Packer::new(arena),
             strings: ExternalStrings::new(),
             blocks: RefCell::default(),
+            raised: RefCell::default(),
         });
         let natives: [(&CStr, ffi::lua_CFunction); 5] = [
             (c"packstring", packstring),
@@ -201,7 +204,7 @@ impl State {
         unsafe {
             ffi::lua_pushcclosure(self.raw, unpack_pointed, 0);
             ffi::lua_pushlightuserdata(self.raw, (&raw const bytes).cast_mut().cast());
-            ffi::lua_pushlightuserdata(self.raw, (&raw const self.host.strings).cast_mut().cast());
+            ffi::lua_pushlightuserdata(self.raw, (&raw const *self.host).cast_mut().cast());
             let status = ffi::lua_pcall(self.raw, 2, 0, 0);
             let outcome = match status {
                 ffi::LUA_OK => Ok(()),
@@ -259,14 +262,40 @@ unsafe fn host<'a>(state: *mut ffi::lua_State) -> &'a Host {
     unsafe { &*ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast() }
 }
 
+/// Raises an error as a string with the position of the calling Lua code.
+unsafe fn fail(state: *mut ffi::lua_State, host: &Host, error: &dyn std::fmt::Display) -> ! {
+    // SAFETY: called by natives, which own nothing. The text stays in the host. Stack: + the message.
+    unsafe {
+        let (data, len) = {
+            let mut raised = host.raised.borrow_mut();
+            *raised = error.to_string();
+            (raised.as_ptr(), raised.len())
+        };
+        ffi::luaL_where(state, 1);
+        ffi::lua_pushlstring(state, data.cast(), len);
+        ffi::lua_concat(state, 2);
+        ffi::lua_error(state)
+    }
+}
+
+/// Packs the arguments of a native.
+unsafe fn pack_arguments(state: *mut ffi::lua_State, host: &Host, attach: Attach) {
+    // SAFETY: a native called by Lua; nothing here has a destructor. Stack: unchanged.
+    unsafe {
+        match host.packer.pack(state, 1, ffi::lua_gettop(state), attach) {
+            Ok(()) => {}
+            Err(PackError::Raised) => ffi::lua_error(state),
+            Err(error) => fail(state, host, &error),
+        }
+    }
+}
+
 unsafe extern "C-unwind" fn packstring(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor. Stack: + the string.
     unsafe {
-        let packer = &host(state).packer;
-        if let Err(error) = packer.pack(state, 1, ffi::lua_gettop(state), Attach::No) {
-            error.raise(state);
-        }
-        let bytes = packer.bytes();
+        let host = host(state);
+        pack_arguments(state, host, Attach::No);
+        let bytes = host.packer.bytes();
         ffi::lua_pushlstring(state, bytes.as_ptr().cast::<c_char>(), bytes.len());
     }
     1
@@ -275,9 +304,10 @@ unsafe extern "C-unwind" fn packstring(state: *mut ffi::lua_State) -> c_int {
 unsafe extern "C-unwind" fn unpack_string(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor. Stack: string, + its values.
     unsafe {
-        match unpack(state, text(state, 1), None, &host(state).strings) {
+        let host = host(state);
+        match unpack(state, text(state, 1), None, &host.strings) {
             Ok(count) => count,
-            Err(error) => error.raise(state),
+            Err(error) => fail(state, host, &error),
         }
     }
 }
@@ -286,9 +316,7 @@ unsafe extern "C-unwind" fn send(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor where it raises. Stack: + number and size.
     unsafe {
         let host = host(state);
-        if let Err(error) = host.packer.pack(state, 1, ffi::lua_gettop(state), Attach::Yes) {
-            error.raise(state);
-        }
+        pack_arguments(state, host, Attach::Yes);
         let size = host.packer.flat_len();
         let number = {
             let mut blocks = host.blocks.borrow_mut();
@@ -315,19 +343,19 @@ unsafe extern "C-unwind" fn receive(state: *mut ffi::lua_State) -> c_int {
         };
         match unpack(state, &*block, Some((*block).attachments()), &host.strings) {
             Ok(count) => count,
-            Err(error) => error.raise(state),
+            Err(error) => fail(state, host, &error),
         }
     }
 }
 
 unsafe extern "C-unwind" fn unpack_pointed(state: *mut ffi::lua_State) -> c_int {
-    // SAFETY: `unpack_limited` passes a slice and the strings. Stack: their addresses, + the values.
+    // SAFETY: `unpack_limited` passes a slice and the host. Stack: their addresses, + the values.
     unsafe {
         let bytes = *ffi::lua_touserdata(state, 1).cast::<&[u8]>();
-        let strings = &*ffi::lua_touserdata(state, 2).cast::<ExternalStrings>();
-        match unpack(state, bytes, None, strings) {
+        let host = &*ffi::lua_touserdata(state, 2).cast::<Host>();
+        match unpack(state, bytes, None, &host.strings) {
             Ok(count) => count,
-            Err(error) => error.raise(state),
+            Err(error) => fail(state, host, &error),
         }
     }
 }
@@ -341,6 +369,7 @@ unsafe extern "C-unwind" fn pointer(state: *mut ffi::lua_State) -> c_int {
     1
 }
 
+#[allow(clippy::disallowed_methods)] // a Lua allocator: it must give memory back when Lua says so
 unsafe extern "C" fn allocate(
     memory: *mut c_void,
     block: *mut c_void,

@@ -176,3 +176,30 @@ fn errors_are_strings_with_the_position_of_the_caller() {
         "{message}"
     );
 }
+
+#[test]
+fn keys_that_repeat_are_told_apart() {
+    let state = State::new();
+    state
+        .run(
+            "local rows = {}
+             for i = 1, 300 do
+               local row = {}
+               for j = 1, i % 40 do
+                 local key = string.rep(string.char(97 + (i * j) % 26), 1 + j % 31)
+                 row[key] = (row[key] or 0) + j
+               end
+               row[''], row.id, row.name = i, i, {id = -i, name = 'n' .. i}
+               rows[i] = row
+             end
+             local function same(a, b)
+               if type(a) ~= 'table' then return a == b end
+               for k, v in pairs(a) do if not same(v, b[k]) then return false end end
+               for k in pairs(b) do if a[k] == nil then return false end end
+               return true
+             end
+             local a, b, c = unpack(packstring(rows, {rows}, {key = rows}))
+             assert(same(a, rows) and same(b, {rows}) and same(c, {key = rows}))",
+        )
+        .unwrap();
+}

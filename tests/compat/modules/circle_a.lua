@@ -1,0 +1,2 @@
+-- Needs circle_b, which needs this.
+return require "modules.circle_b"

@@ -1,0 +1,2 @@
+-- unique_failing: cannot start.
+require "skynet".start(function() error "never starts" end)

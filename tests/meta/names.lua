@@ -1,0 +1,38 @@
+-- Every public name of skynet's modules that this version has, by module: functions, but for `fields`, which are values.
+return {
+	["skynet"] = {
+		"register_protocol dispatch dispatch_message dispatch_unknown_request dispatch_unknown_response",
+		"send rawsend redirect genid pack packstring unpack tostring trash",
+		"call rawcall tracecall request ret retpack context ignoreret response",
+		"timeout sleep wait yield wakeup fork killthread pcall",
+		"start init_service init exit term newservice uniqueservice queryservice",
+		"self localname address harbor getenv setenv now starttime time hpc error tracelog",
+		"endless mqlen stat info_func task uniqtask trace_timeout trace tracetag traceproto",
+		fields = "PTYPE_TEXT PTYPE_RESPONSE PTYPE_MULTICAST PTYPE_CLIENT PTYPE_SYSTEM PTYPE_HARBOR PTYPE_SOCKET PTYPE_ERROR "
+			.. "PTYPE_QUEUE PTYPE_DEBUG PTYPE_LUA PTYPE_SNAX PTYPE_TRACE cache _proto",
+		-- there only in the main chunk of a service, see the program
+		once = "memlimit",
+	},
+	["skynet.core"] = {
+		"send redirect command intcommand addresscommand genid error harbor callback trace",
+		"tostring pack unpack packstring trash now hpc",
+		-- what skynet.lua stands on; no program should use these, so they are not described
+		inner = "call cancel clear_forks context dispatch_message dispatch_unknown_request dispatch_unknown_response expect "
+			.. "fork ignoreret init_thread killthread leave memlimit post protocols rawcall rawpost response ret retpack self "
+			.. "sleep start_trace suspend suspended task_count task_list task_session term thread timeout trace_timeout "
+			.. "tracecall tracetag wait wakeup yield",
+	},
+	["skynet.manager"] = { "launch kill abort register name forward_type filter monitor" },
+	["skynet.coroutine"] = { "create resume yield wrap running status isyieldable close thread" },
+	["skynet.mqueue"] = { "register call send size" },
+	["skynet.service"] = { "new query close" },
+	["skynet.datacenter"] = { "get set wait" },
+	["skynet.harbor"] = { "globalname queryname link connect linkmaster" },
+	["skynet.debug"] = { "init reg_debugcmd" },
+	["skynet.require"] = { "require init init_all" },
+	["skynet.codecache"] = { "clear mode loadfile" },
+	["skynet.profile"] = { "start stop resume wrap" },
+	["skynet.memory"] = { "total block info current dump dumpinfo jestat mallctl dumpheap profactive" },
+	["skynet.queue"] = "function",
+	["skynet.inject"] = "function",
+}
