@@ -246,8 +246,10 @@ impl Message {
         match kind {
             Kind::Empty => Body::Empty,
             Kind::Block => Body::Block(block),
-            Kind::Shared => Body::Shared(take(&mut block)),
-            Kind::Typed => Body::Typed(take(&mut block)),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Shared => Body::Shared(unsafe { take(&mut block) }),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Typed => Body::Typed(unsafe { take(&mut block) }),
         }
     }
 
@@ -291,8 +293,10 @@ impl Message {
         let mut block = unsafe { ManuallyDrop::take(&mut message.block) };
         match kind {
             Kind::Empty | Kind::Block => {}
-            Kind::Shared => drop(take::<Buf>(&mut block)),
-            Kind::Typed => drop(take::<Box<dyn Any + Send>>(&mut block)),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Shared => drop(unsafe { take::<Buf>(&mut block) }),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Typed => drop(unsafe { take::<Box<dyn Any + Send>>(&mut block) }),
         }
         block.set_len(0);
         Message::seal(block, source, session, message_type, Kind::Empty)
@@ -343,8 +347,10 @@ impl Drop for Message {
         let mut block = unsafe { ManuallyDrop::take(&mut self.block) };
         match kind {
             Kind::Empty | Kind::Block => {}
-            Kind::Shared => drop(take::<Buf>(&mut block)),
-            Kind::Typed => drop(take::<Box<dyn Any + Send>>(&mut block)),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Shared => drop(unsafe { take::<Buf>(&mut block) }),
+            // SAFETY: the kind says that one is there (2), and the block goes.
+            Kind::Typed => drop(unsafe { take::<Box<dyn Any + Send>>(&mut block) }),
         }
     }
 }
@@ -413,8 +419,11 @@ fn put<T>(mut block: BufMut, value: T) -> BufMut {
 }
 
 /// Moves a value out of the body where [`put`] left it.
-fn take<T>(block: &mut BufMut) -> T {
-    // SAFETY: each caller has read from the kind that a `T` is there (invariant 2 of `Message`), and takes it once.
+///
+/// # Safety
+/// A `T` is there, and it is not taken again.
+unsafe fn take<T>(block: &mut BufMut) -> T {
+    // SAFETY: the caller's promise; the body is aligned more strictly than `T`.
     unsafe { block.as_ptr().cast::<T>().read() }
 }
 

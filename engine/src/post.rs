@@ -155,7 +155,8 @@ impl Engine {
     fn finish_rare(&self, next: Next) -> Result<Option<Message>, SendError> {
         match next {
             Next::Nothing | Next::Schedule(_) => unreachable!("handled by the caller"),
-            Next::Drain(cell) => cell.drain_late(),
+            // SAFETY: raising the units of a closed cell from zero makes the turn ours; `cell` is our count.
+            Next::Drain(cell) => unsafe { cell.drain_late() },
             // One-way messages are dropped in silence: an error without a session would mean that the receiver is gone.
             Next::Answer(message, receiver) if message.session() != 0 => {
                 self.answer_dropped(receiver, message)

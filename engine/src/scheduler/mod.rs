@@ -1,6 +1,6 @@
 //! The scheduler: run queues of services, and the workers that empty them.
 //!
-//! It never looks into a message. What travels is a [`Task`]: the right to run one service, of which there is at most one at any
+//! It never looks into a message. What travels is a `Task`: the right to run one service, of which there is at most one at any
 //! time (rule 2 of [`mailbox`](crate::mailbox)), so that nothing here has to keep two workers off the same service.
 //!
 //! # Who may touch what

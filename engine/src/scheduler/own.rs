@@ -58,7 +58,8 @@ impl OwnThread {
             }
             meter.resume();
             let end = loop {
-                match cell.turn(&self.slot, &meter, u64::MAX) {
+                // SAFETY: a token is the turn; it is ours until one ends differently from `Again`.
+                match unsafe { cell.turn(&self.slot, &meter, u64::MAX) } {
                     TurnEnd::Again => {}
                     end => break end,
                 }

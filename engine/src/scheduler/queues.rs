@@ -12,7 +12,7 @@ use super::worker::{self, RunNext, Worker};
 use super::{Idle, Meter, Parker, inject};
 use crate::engine::Engine;
 use crate::monitor::Slot;
-use crate::service::{Task, TurnEnd};
+use crate::service::Task;
 
 /// The scheduler of one engine.
 pub(crate) struct Scheduler {
@@ -129,9 +129,8 @@ impl Scheduler {
                 .find_map(|queue| worker::retry(|| queue.steal()))
         };
         while let Some(task) = next() {
-            match task.cell().turn(&slot, &meter, u64::MAX) {
-                TurnEnd::Again => self.schedule(task),
-                TurnEnd::Idle | TurnEnd::Closed => task.spent(),
+            if let Some(task) = task.run(&slot, &meter, u64::MAX) {
+                self.schedule(task);
             }
         }
     }

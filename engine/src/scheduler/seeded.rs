@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::monitor::Slot;
 use crate::random::Random;
 use crate::scheduler::Meter;
-use crate::service::{Task, TurnEnd};
+use crate::service::Task;
 
 pub(crate) struct Seeded {
     choice: Mutex<Choice>,
@@ -40,9 +40,8 @@ impl Seeded {
         let task = ready.swap_remove(random.below(ready.len()));
         let budget = 1 + random.below(MESSAGES_PER_TURN) as u64;
         drop(choice);
-        match task.cell().turn(slot, meter, budget) {
-            TurnEnd::Again => self.push(task),
-            TurnEnd::Idle | TurnEnd::Closed => task.spent(),
+        if let Some(task) = task.run(slot, meter, budget) {
+            self.push(task);
         }
         true
     }

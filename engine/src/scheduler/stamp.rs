@@ -11,9 +11,8 @@ use crate::clock::Clock;
 pub(super) struct Stamp {
     clock: Clock,
     usable: bool,
-    /// The counter and the clock at the same moment.
-    base_ticks: Cell<u64>,
-    base_ns: Cell<u64>,
+    /// The counter and the clock at the same moment, if there was one.
+    base: Cell<Option<(u64, u64)>>,
     /// Nanoseconds per tick, in 1 / 2^32; zero while unknown.
     rate: Cell<u64>,
 }
@@ -24,8 +23,7 @@ impl Stamp {
         let stamp = Stamp {
             clock,
             usable,
-            base_ticks: Cell::new(0),
-            base_ns: Cell::new(0),
+            base: Cell::new(None),
             rate: Cell::new(0),
         };
         stamp.set();
@@ -35,27 +33,41 @@ impl Stamp {
     /// The engine's time, perhaps a little off.
     #[inline]
     pub(super) fn now_ns(&self) -> u64 {
-        let rate = self.rate.get();
-        if rate == 0 {
+        let (Some((base_ticks, base_ns)), rate @ 1..) = (self.base.get(), self.rate.get()) else {
             return self.clock.now_ns();
-        }
+        };
         // Another processor's counter may be a few ticks behind.
-        let ticks = counter::read().saturating_sub(self.base_ticks.get());
-        self.base_ns.get() + ((u128::from(ticks) * u128::from(rate)) >> RATE_BITS) as u64
+        let ticks = counter::read().saturating_sub(base_ticks);
+        base_ns + ((u128::from(ticks) * u128::from(rate)) >> RATE_BITS) as u64
     }
 
     /// Reads the clock, and takes the counter's rate from the time since the last call; the time by the clock.
     pub(super) fn set(&self) -> u64 {
+        if !self.usable {
+            return self.clock.now_ns();
+        }
+        let before = counter::read();
         let now_ns = self.clock.now_ns();
-        if self.usable {
-            let now_ticks = counter::read();
-            let passed_ns = now_ns - self.base_ns.replace(now_ns);
-            let passed_ticks = now_ticks.saturating_sub(self.base_ticks.replace(now_ticks));
-            if (SHORT_NS..LONG_NS).contains(&passed_ns) && passed_ticks > 0 {
-                self.rate.set((passed_ns << RATE_BITS) / passed_ticks);
-            }
+        let now_ticks = counter::read();
+        let base = self
+            .base
+            .replace((now_ticks.saturating_sub(before) < TORN_TICKS).then_some((now_ticks, now_ns)));
+        let rate = base.map_or(0, |(ticks, ns)| {
+            rate(now_ticks.saturating_sub(ticks), now_ns - ns)
+        });
+        if rate > 0 || self.base.get().is_none() {
+            self.rate.set(rate);
         }
         now_ns
+    }
+}
+
+/// Nanoseconds per tick, in 1 / 2^32; zero when the stretch is too short to say, or too long to compute.
+fn rate(ticks: u64, ns: u64) -> u64 {
+    if ticks > 0 && (SHORT_NS..LONG_NS).contains(&ns) {
+        (ns << RATE_BITS) / ticks
+    } else {
+        0
     }
 }
 
@@ -87,6 +99,8 @@ mod counter {
 }
 
 const RATE_BITS: u32 = 32;
+/// When two readings with one of the clock in between are further apart, the thread lost its processor there.
+const TORN_TICKS: u64 = 1 << 14;
 /// Over less, the reads' own time would blur the rate; over more, the shift would overflow.
 const SHORT_NS: u64 = 1_000_000;
 const LONG_NS: u64 = 1 << (63 - RATE_BITS);

@@ -53,6 +53,13 @@ impl Meter {
         }
     }
 
+    /// After a search: its time is nobody's.
+    pub(crate) fn lap(&self) {
+        if self.enabled {
+            self.lap_ns.set(self.stamp.now_ns());
+        }
+    }
+
     /// A turn begins.
     #[inline]
     pub(crate) fn begin(&self, counters: &Counters) {

@@ -10,7 +10,7 @@ use fulmar_arena::sync::{hint, thread};
 use super::queues::{IDLE_AFTER, Scheduler, WorkerShared};
 use super::stats::Meter;
 use crate::engine::Engine;
-use crate::service::{Lane, ServiceCell, Task, TurnEnd};
+use crate::service::{Lane, ServiceCell, Task};
 
 /// The thread-private half of a worker.
 pub(super) struct Worker<'a> {
@@ -100,13 +100,8 @@ impl<'a> Worker<'a> {
     }
 
     fn turn(&self, task: Task) {
-        match task
-            .cell()
-            .turn(&self.shared.slot, &self.meter, MESSAGES_PER_TURN)
-        {
-            TurnEnd::Again => self.requeue(task),
-            // The turn is given up: whoever schedules the service next makes a new task.
-            TurnEnd::Idle | TurnEnd::Closed => task.spent(),
+        if let Some(task) = task.run(&self.shared.slot, &self.meter, MESSAGES_PER_TURN) {
+            self.requeue(task);
         }
     }
 
@@ -178,6 +173,7 @@ impl<'a> Worker<'a> {
                 if idle.found() && self.scheduler.sees_work() {
                     self.scheduler.notify_one();
                 }
+                self.meter.lap();
                 return Some(task);
             }
             self.meter.settle();

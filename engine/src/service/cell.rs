@@ -14,12 +14,13 @@ use fulmar_arena::sync::Arc;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use fulmar_arena::sync::cell::UnsafeCell;
 
-use super::{Service, ServiceStats, SignalTarget};
+use super::{Service, ServiceStats, SignalTarget, TurnEnd};
 use crate::engine::Engine;
 use crate::handle::{Entry, Handle};
 use crate::mailbox::{Mailbox, MailboxLimit, Overload};
 use crate::message_log::MessageLogSlot;
-use crate::scheduler::OwnThread;
+use crate::monitor::Slot;
+use crate::scheduler::{Meter, OwnThread};
 use crate::session::Sessions;
 
 pub(crate) struct ServiceCell {
@@ -187,7 +188,16 @@ impl Task {
         unsafe { self.0.as_ref() }
     }
 
-    /// The turn was given up, or handed on in another form.
+    /// Gives the service its turn of up to `budget` messages. The task comes back when there is more to do.
+    pub(crate) fn run(self, slot: &Slot, meter: &Meter, budget: u64) -> Option<Task> {
+        // SAFETY: a task is the turn, and it is gone unless the turn is handed back.
+        match unsafe { self.cell().turn(slot, meter, budget) } {
+            TurnEnd::Again => Some(self),
+            TurnEnd::Idle | TurnEnd::Closed => None,
+        }
+    }
+
+    /// The turn is handed on in another form.
     pub(crate) fn spent(self) {}
 
     pub(crate) fn into_raw(self) -> *mut ServiceCell {

@@ -30,10 +30,13 @@ pub(crate) enum TurnEnd {
 }
 
 impl ServiceCell {
-    /// Runs `start` in the creator's thread and then lets the messages in. The creator holds the first turn; it ends here.
-    pub(crate) fn start(self: &Arc<ServiceCell>, name: &str, args: &str) -> Result<(), LaunchError> {
+    /// Runs `start` in the creator's thread and then lets the messages in.
+    ///
+    /// # Safety
+    /// The caller has just made the cell, and so holds its first turn, which ends.
+    pub(crate) unsafe fn start(self: &Arc<ServiceCell>, name: &str, args: &str) -> Result<(), LaunchError> {
         let cx = Context::new(Arc::clone(self));
-        let outcome = self.with_run(|run| {
+        let first = |run: &mut Run| {
             let service = run.service.as_mut().expect("a new cell holds its service");
             let outcome = catch_unwind(AssertUnwindSafe(|| service.start(&cx, args)));
             run.started = matches!(outcome, Ok(Ok(())));
@@ -41,13 +44,16 @@ impl ServiceCell {
                 discard(&cx, run.service.take());
             }
             outcome
-        });
+        };
+        // SAFETY: the caller's promise.
+        let outcome = unsafe { self.with_run(first) };
         let failure = match outcome {
             Ok(Ok(())) => {
                 if !name.is_empty() {
                     cx.log(format!("LAUNCH {name} {args}").trim_end());
                 }
-                self.end_start();
+                // SAFETY: the first turn is still ours.
+                unsafe { self.end_start() };
                 return Ok(());
             }
             Ok(Err(refusal)) => LaunchError::Refused(refusal),
@@ -60,19 +66,25 @@ impl ServiceCell {
             cx.log(&format!("error: launch {name} FAILED"));
         }
         self.engine.retire(self.handle);
-        self.end_start();
+        // SAFETY: the first turn is still ours.
+        unsafe { self.end_start() };
         Err(failure)
     }
 
     /// Takes the start unit off, and passes on what came in meanwhile.
-    fn end_start(&self) {
+    ///
+    /// # Safety
+    /// The caller holds the first turn, which ends.
+    unsafe fn end_start(&self) {
         let Done::More(_) = self.mailbox.state.done(1) else {
             return;
         };
-        let failed = self.with_run(|run| !run.started);
+        // SAFETY: units are left, so the turn is still ours.
+        let failed = unsafe { self.with_run(|run| !run.started) };
         if failed && self.mailbox.state.snapshot().closing {
             // In this thread: before the engine runs there is no worker that could.
-            self.close();
+            // SAFETY: units are left, so the turn is still ours, and the close is one of them.
+            unsafe { self.close() };
         } else {
             // SAFETY: units are left, so the turn is still ours.
             let task = unsafe { Task::new(self) };
@@ -80,8 +92,11 @@ impl ServiceCell {
         }
     }
 
-    /// Handles up to `budget` messages. The caller holds the turn.
-    pub(crate) fn turn(&self, slot: &Slot, meter: &Meter, mut budget: u64) -> TurnEnd {
+    /// Handles up to `budget` messages.
+    ///
+    /// # Safety
+    /// The caller holds the turn, and gives it up unless the answer is [`TurnEnd::Again`].
+    pub(crate) unsafe fn turn(&self, slot: &Slot, meter: &Meter, mut budget: u64) -> TurnEnd {
         let cx = Context::borrow(self);
         meter.begin(&self.counters);
         loop {
@@ -89,11 +104,13 @@ impl ServiceCell {
             let messages = snapshot.units - u64::from(snapshot.closing);
             // Relaxed: set before the close unit was added, which the snapshot has acquired.
             if snapshot.closing && (messages == 0 || !self.counters.drains.load(Ordering::Relaxed)) {
-                self.close();
+                // SAFETY: the turn is ours, and the snapshot counts the close.
+                unsafe { self.close() };
                 return TurnEnd::Closed;
             }
             let batch = messages.min(budget);
-            let handled = self.with_run(|run| self.batch(&cx, run, slot, messages, batch));
+            // SAFETY: the caller's promise.
+            let handled = unsafe { self.with_run(|run| self.batch(&cx, run, slot, messages, batch)) };
             meter.end(&self.counters);
             match self.mailbox.state.done(handled) {
                 Done::Idle => return TurnEnd::Idle,
@@ -169,10 +186,13 @@ impl ServiceCell {
         self.engine.retire(self.handle);
     }
 
-    /// The closing turn (rule 5): stops the service, answers what is queued, retires the shell. Ends the turn.
-    fn close(&self) {
+    /// The closing turn (rule 5): stops the service, answers what is queued, retires the shell.
+    ///
+    /// # Safety
+    /// The caller holds the turn, which ends, and the close is one of its units.
+    unsafe fn close(&self) {
         let cx = Context::borrow(self);
-        let service = self.with_run(|run| {
+        let stop = |run: &mut Run| {
             let mut service = run.service.take();
             if run.started
                 && let Some(service) = &mut service
@@ -181,7 +201,9 @@ impl ServiceCell {
                 cx.log(&format!("error: panic: {}", panic_text(&*panic)));
             }
             service
-        });
+        };
+        // SAFETY: the caller's promise.
+        let service = unsafe { self.with_run(stop) };
         discard(&cx, service);
         self.message_log.close(self.engine.clock());
         self.forget_signal_target();
@@ -190,21 +212,31 @@ impl ServiceCell {
         }
         self.mailbox.state.close();
         let units = self.mailbox.state.snapshot().units;
-        self.drain(units - 1, units); // one unit is the close itself
+        // SAFETY: the turn is ours until this ends it; one unit is the close itself.
+        unsafe { self.drain(units - 1, units) };
         self.engine.ended(self);
     }
 
-    /// Answers what a late sender pushed into a shell that is closed (rule 6). It holds the turn, and a count of its own.
-    pub(crate) fn drain_late(&self) {
+    /// Answers what a late sender pushed into a shell that is closed (rule 6).
+    ///
+    /// # Safety
+    /// The caller holds the turn, which ends, and a count of its own.
+    pub(crate) unsafe fn drain_late(&self) {
         let units = self.mailbox.state.snapshot().units;
-        self.drain(units, units);
+        // SAFETY: the caller's promise.
+        unsafe { self.drain(units, units) };
     }
 
     /// Answers `messages` queued messages, takes off `units`, and goes on until nothing is left.
-    fn drain(&self, mut messages: u64, mut units: u64) {
+    ///
+    /// # Safety
+    /// The caller holds the turn, which ends.
+    unsafe fn drain(&self, mut messages: u64, mut units: u64) {
         loop {
             for _ in 0..messages {
-                self.engine.answer_dropped(self.handle, self.pop_counted());
+                // SAFETY: the caller's promise.
+                let message = unsafe { self.pop_counted() };
+                self.engine.answer_dropped(self.handle, message);
             }
             match self.mailbox.state.done(units) {
                 Done::Idle => return,
@@ -213,8 +245,11 @@ impl ServiceCell {
         }
     }
 
-    /// Takes a message that is counted, so that it is linked or about to be reachable. The caller holds the turn.
-    fn pop_counted(&self) -> Message {
+    /// Takes a message that is counted, so that it is linked or about to be reachable.
+    ///
+    /// # Safety
+    /// The caller holds the turn.
+    unsafe fn pop_counted(&self) -> Message {
         for attempt in 0u32.. {
             // SAFETY: the caller holds the turn.
             if let Popped::Node(message) = unsafe { self.mailbox.pop() } {
@@ -230,8 +265,12 @@ impl ServiceCell {
         unreachable!("the range does not end")
     }
 
-    fn with_run<R>(&self, f: impl FnOnce(&mut Run) -> R) -> R {
-        // SAFETY: called by the holder of the turn only (invariant 1 of `ServiceCell`), and never from within `f`.
+    /// Gives access to what the holder of the turn works on.
+    ///
+    /// # Safety
+    /// The caller holds the turn, and `f` does not come here again.
+    unsafe fn with_run<R>(&self, f: impl FnOnce(&mut Run) -> R) -> R {
+        // SAFETY: the caller's promise, and invariant 1 of `ServiceCell`.
         self.run.with_mut(|run| f(unsafe { &mut *run }))
     }
 }

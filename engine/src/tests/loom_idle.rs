@@ -92,7 +92,9 @@ fn two_pushes_reach_two_workers() {
         });
         model.push();
         model.push();
-        workers.map(|worker| worker.join().expect("the worker ends well"));
+        workers
+            .into_iter()
+            .for_each(|worker| worker.join().expect("the worker ends well"));
         assert_eq!(model.queue.load(Ordering::Relaxed), 0);
     });
 }

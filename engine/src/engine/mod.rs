@@ -1,28 +1,32 @@
-//! The engine: builder, start, launch and retirement of services, ordered shutdown.
+//! The engine: what holds the parts together, start, launch and retirement of services.
 //!
 //! An [`Engine`] is a value: two of them live side by side and share nothing but the process's arena. What its parts know of
 //! each other goes through here.
 
-use std::collections::{BTreeMap, HashMap};
+mod builder;
+mod shutdown;
+
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_epoch as epoch;
 use fulmar_arena::Arena;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
+pub use self::builder::EngineBuilder;
 use crate::clock::Clock;
 use crate::env::Env;
-use crate::error::{BuildError, LaunchError, MAX_WORKERS};
+use crate::error::LaunchError;
 use crate::handle::{Collector, Handle, Names, Table};
 use crate::mailbox::Added;
-use crate::message::{Body, Message, MessageType};
+use crate::message::{Body, MessageType};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::{self, Slot};
 use crate::post::LOGGER;
-use crate::scheduler::{Meter, OwnThread, Scheduler, on_service_thread};
+use crate::scheduler::{Meter, OwnThread, Scheduler};
 use crate::service::{Lane, Module, Placement, Service, ServiceCell, ServiceOptions, Task};
 use crate::timer::Timer;
 
@@ -80,165 +84,7 @@ struct Running {
     join: JoinHandle<()>,
 }
 
-/// Sets an engine up.
-///
-/// ```
-/// use fulmar_engine::{Clock, Engine};
-/// let engine = Engine::builder().threads(2).harbor(1).env([("key", "value")]).build()?;
-/// assert_eq!(engine.env().get("key").as_deref(), Some("value"));
-/// # Ok::<(), fulmar_engine::BuildError>(())
-/// ```
-pub struct EngineBuilder {
-    threads: usize,
-    seed: Option<u64>,
-    harbor: u8,
-    profile: bool,
-    arena: Option<Arena>,
-    clock: Option<Clock>,
-    env: BTreeMap<String, String>,
-    modules: HashMap<String, Arc<dyn Module>>,
-    endless_after: Duration,
-}
-
-impl EngineBuilder {
-    /// The number of workers, 1 to 1024; by default as many as the machine has processors for us.
-    pub fn threads(self, threads: usize) -> EngineBuilder {
-        EngineBuilder { threads, ..self }
-    }
-
-    /// No threads: services run inside [`Engine::run_until_idle`], in an order drawn from `seed`, on a clock that stands still until
-    /// nothing is left to do. The same seed gives the same run.
-    pub fn deterministic(self, seed: u64) -> EngineBuilder {
-        EngineBuilder {
-            seed: Some(seed),
-            ..self
-        }
-    }
-
-    /// The number of this node, 0 by default.
-    pub fn harbor(self, harbor: u8) -> EngineBuilder {
-        EngineBuilder { harbor, ..self }
-    }
-
-    /// Whether services are charged for the time they use. On by default; costs a clock read per turn.
-    pub fn profile(self, profile: bool) -> EngineBuilder {
-        EngineBuilder { profile, ..self }
-    }
-
-    /// The arena for messages; by default the process's.
-    pub fn arena(self, arena: Arena) -> EngineBuilder {
-        EngineBuilder {
-            arena: Some(arena),
-            ..self
-        }
-    }
-
-    /// The clock; by default the system's, or a manual one that starts at zero for a deterministic engine.
-    pub fn clock(self, clock: Clock) -> EngineBuilder {
-        EngineBuilder {
-            clock: Some(clock),
-            ..self
-        }
-    }
-
-    /// Adds to the environment.
-    pub fn env<K: Into<String>, V: Into<String>>(
-        mut self,
-        values: impl IntoIterator<Item = (K, V)>,
-    ) -> EngineBuilder {
-        self.env
-            .extend(values.into_iter().map(|(key, value)| (key.into(), value.into())));
-        self
-    }
-
-    /// Makes a kind of service launchable by name.
-    pub fn module(mut self, name: impl Into<String>, module: impl Module + 'static) -> EngineBuilder {
-        self.modules.insert(name.into(), Arc::new(module));
-        self
-    }
-
-    /// The monitor's period: a message that lasts from one look to the next is reported as endless. 5 seconds by default.
-    pub fn endless_after(self, period: Duration) -> EngineBuilder {
-        EngineBuilder {
-            endless_after: period,
-            ..self
-        }
-    }
-
-    /// Builds the engine. Services can be launched; none handles a message before [`Engine::start`].
-    ///
-    /// # Errors
-    /// [`BuildError::Threads`] when the number of workers is out of range.
-    pub fn build(self) -> Result<Engine, BuildError> {
-        if !(1..=MAX_WORKERS).contains(&self.threads) {
-            return Err(BuildError::Threads { asked: self.threads });
-        }
-        let clock = self.clock.unwrap_or_else(|| match self.seed {
-            Some(_) => Clock::manual(0),
-            None => Clock::system(),
-        });
-        let scheduler = match self.seed {
-            Some(seed) => Scheduler::seeded(seed),
-            None => Scheduler::with_workers(self.threads),
-        };
-        Ok(Engine(Arc::new_cyclic(|engine: &Weak<Inner>| {
-            let weak = Weak::clone(engine);
-            let expire = move |to: Handle, message: Message| {
-                if let Some(engine) = weak.upgrade() {
-                    // A service that has gone does not wait for its timers.
-                    let _ = Engine(engine).deliver(to, message);
-                }
-            };
-            Inner {
-                harbor: self.harbor,
-                profile: self.profile,
-                arena: self.arena.unwrap_or_else(Arena::process),
-                timer: Timer::new(clock.clone(), Arc::new(expire)),
-                clock,
-                env: Env::new(self.env),
-                table: Table::new(self.harbor),
-                names: Names::default(),
-                modules: Mutex::new(self.modules),
-                scheduler,
-                endless_after: self.endless_after,
-                phase: AtomicU8::new(BUILT),
-                aborted: AtomicBool::new(false),
-                live: Mutex::default(),
-                ended: Condvar::new(),
-                exit_monitor: AtomicU32::new(0),
-                harbor_service: AtomicU32::new(0),
-                threads: Mutex::default(),
-                hooks: Mutex::default(),
-            }
-        })))
-    }
-}
-
-impl fmt::Debug for EngineBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EngineBuilder")
-            .field("threads", &self.threads)
-            .field("seed", &self.seed)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Engine {
-    /// An engine with all defaults, to be changed and built.
-    pub fn builder() -> EngineBuilder {
-        EngineBuilder {
-            threads: thread::available_parallelism().map_or(1, |n| n.get().min(MAX_WORKERS)),
-            seed: None,
-            harbor: 0,
-            profile: true,
-            arena: None,
-            clock: None,
-            env: BTreeMap::new(),
-            modules: HashMap::new(),
-            endless_after: Duration::from_secs(5),
-        }
-    }
-
     /// Starts a service: gives it a handle and runs its `start` in this thread. What is sent to it in the meantime waits.
     ///
     /// # Errors
@@ -302,7 +148,8 @@ impl Engine {
         if let Some(thread) = own {
             self.run_own_thread(thread, Arc::clone(&cell))?;
         }
-        cell.start(&options.name, &options.args).map(|()| cell.handle)
+        // SAFETY: made above; nobody else starts it.
+        unsafe { cell.start(&options.name, &options.args) }.map(|()| cell.handle)
     }
 
     /// Starts a service of a registered module, with `LAUNCH module args` or `error: launch module FAILED` in the log.
@@ -370,88 +217,6 @@ impl Engine {
         for own in &threads.own {
             own.join.thread().unpark(); // they wait for the phase
         }
-    }
-
-    /// Waits until no service is left (the harbor service does not count, it follows the others), then ends the threads. Not to be called
-    /// from a service, which would wait for itself.
-    ///
-    /// On a deterministic engine it runs it, and returns when nothing is left to do.
-    pub fn wait(&self) {
-        if self.0.scheduler.as_seeded().is_some() {
-            return self.run_until_idle();
-        }
-        let mut live = self.live();
-        while live.counted > 0 {
-            live = self.0.ended.wait(live).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.transition_to(STOPPING); // under the lock: nobody is launched between the count and this
-        drop(live);
-        self.retire_all(|_| true); // the harbor service
-        let mut live = self.live();
-        while live.uncounted > 0 {
-            live = self.0.ended.wait(live).unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(live);
-        self.finish(None);
-    }
-
-    /// Ends the engine in order, within about `deadline`. True when every service ended in time.
-    ///
-    /// 1. Launches are refused from now on.
-    /// 2. The hooks run, the latest first.
-    /// 3. All services but logger and harbor are retired; each stops on a worker and answers what it still holds.
-    /// 4. When they have ended, the harbor and then the logger follow, so that last lines are still written.
-    /// 5. Timer, workers and monitor end. A thread that is still stuck in a service when the deadline has passed is left behind.
-    ///
-    /// Called from a service it cannot wait for itself: it does steps 1 and 2, retires everything, and returns false; then
-    /// [`Engine::wait`] elsewhere does the rest.
-    pub fn shutdown(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
-        let never_started = self.phase() == BUILT;
-        {
-            let _live = self.live(); // nobody is launched past this
-            self.transition_to(STOPPING);
-        }
-        let hooks = std::mem::take(&mut *self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner));
-        for hook in hooks.into_iter().rev() {
-            hook(self);
-        }
-        if on_service_thread() {
-            self.abort();
-            return false;
-        }
-        let logger = self.names().query(LOGGER);
-        let harbor = self.harbor_service();
-        let mut in_time = true;
-        let last: Vec<Handle> = harbor.into_iter().chain(logger).collect();
-        self.retire_all(|handle| !last.contains(&handle));
-        in_time &= self.settle(until, never_started, last.len());
-        for (index, handle) in last.iter().enumerate() {
-            self.retire(*handle);
-            in_time &= self.settle(until, never_started, last.len() - index - 1);
-        }
-        self.finish(Some(until));
-        in_time
-    }
-
-    /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors.
-    ///
-    /// The logger ends when all others have, and writes what it was sent until then.
-    pub fn abort(&self) {
-        // Relaxed: `retire_last` reads it after the lock of the count, which whoever ends last takes before or after us.
-        self.0.aborted.store(true, Ordering::Relaxed);
-        let logger = self.names().query(LOGGER);
-        self.retire_all(|handle| Some(handle) != logger);
-        self.retire_last();
-    }
-
-    /// Runs `hook` when [`Engine::shutdown`] begins. Later hooks run first.
-    pub fn on_shutdown(&self, hook: impl FnOnce(&Engine) + Send + 'static) {
-        self.0
-            .hooks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(hook));
     }
 
     /// Runs a deterministic engine: services in an order drawn from the seed, and when none is ready the clock goes to the next timer.
@@ -652,30 +417,6 @@ impl Engine {
         }
     }
 
-    /// After an abort: retires the logger when nobody else is left.
-    fn retire_last(&self) {
-        let alone = {
-            let live = self.live();
-            live.counted + live.uncounted == 1
-        };
-        // Relaxed: if the abort took the lock before us, it happened before; otherwise it will find the count as we do.
-        if alone
-            && self.0.aborted.load(Ordering::Relaxed)
-            && let Some(logger) = self.names().query(LOGGER)
-        {
-            self.retire(logger);
-        }
-    }
-
-    fn retire_all(&self, which: impl Fn(Handle) -> bool) {
-        self.handles()
-            .into_iter()
-            .filter(|handle| which(*handle))
-            .for_each(|handle| {
-                self.retire(handle);
-            });
-    }
-
     /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
     pub(crate) fn ended(&self, cell: &ServiceCell) {
         // SeqCst: rare; a later harbor service must not be wiped out.
@@ -786,56 +527,6 @@ impl Engine {
                 Err(LaunchError::Thread(error))
             }
         }
-    }
-
-    /// Waits until no more than `rest` services are left. False when the time is up.
-    fn settle(&self, until: Instant, never_started: bool, rest: usize) -> bool {
-        if self.0.scheduler.as_seeded().is_some() {
-            self.run_until_idle();
-        } else if never_started {
-            self.0.scheduler.run_here(self);
-        }
-        let mut live = self.live();
-        while live.counted + live.uncounted > rest {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.0.scheduler.as_seeded().is_some() {
-                return false;
-            }
-            live = self
-                .0
-                .ended
-                .wait_timeout(live, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-        true
-    }
-
-    /// Ends the threads and waits for them, those that are stuck only until `until`.
-    fn finish(&self, until: Option<Instant>) {
-        self.transition_to(STOPPED);
-        self.0.timer.stop();
-        self.0.scheduler.stop();
-        let threads = std::mem::take(&mut *self.threads());
-        for thread in threads.fixed.into_iter().chain(threads.own) {
-            while until.is_some_and(|until| Instant::now() < until) && !thread.join.is_finished() {
-                thread::sleep(Duration::from_millis(1));
-            }
-            if until.is_none() || thread.join.is_finished() {
-                // A panic outside of every service has been reported by the panic hook.
-                let _ = thread.join.join();
-            }
-        }
-    }
-
-    /// Moves on in life, never back; threads of single services wait for the first step.
-    fn transition_to(&self, phase: u8) {
-        // AcqRel: as in `start`.
-        self.0.phase.fetch_max(phase, Ordering::AcqRel);
-        self.threads()
-            .own
-            .iter()
-            .for_each(|own| own.join.thread().unpark());
     }
 
     fn phase(&self) -> u8 {
