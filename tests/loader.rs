@@ -2,6 +2,7 @@
 //! arena's limit.
 
 use fulmar_tests::{Ended, Run, Scratch};
+use rustix::process::Signal;
 
 /// A service that logs `words` and ends the node.
 fn saying(words: &str) -> String {
@@ -95,8 +96,10 @@ fn a_preload_that_fails_is_logged_and_nothing_starts() {
     scratch.write("main.lua", &saying("'started'"));
     scratch.write("before.lua", "error 'the preload fails'");
     let node = scratch.node(&[("preload", "./before.lua")]);
-    let ended = node.end();
-    assert!(ended.out.contains("the preload fails"), "{}", ended.text());
+    node.expect("the preload fails")
+        .expect("[:00000002] KILL self")
+        .signal(Signal::TERM);
+    let ended = node.end().expect_code(0);
     assert!(!ended.out.contains("started"), "{}", ended.text());
 }
 
@@ -169,7 +172,7 @@ fn a_full_arena_is_an_error_in_the_service_that_asks() {
             collectgarbage()
             local again = pcall(function() skynet.trash(skynet.pack(("y"):rep(1 << 20))) end)
             skynet.error("again:", again)
-            local msg = skynet.pack(("z"):rep(1 << 30))
+            skynet.error("too large:", pcall(skynet.pack, ("z"):rep(1 << 27)))
         end)
         skynet.timeout(10, function()
             skynet.error "still here"
@@ -182,6 +185,7 @@ fn a_full_arena_is_an_error_in_the_service_that_asks() {
         "full: false",
         "at least 30: true at most 64: true",
         "again: true",
+        "too large: false",
         "still here",
     ] {
         assert!(ended.out.contains(words), "{words}: {}", ended.text());

@@ -29,7 +29,7 @@ return {
 	["skynet.datacenter"] = { "get set wait" },
 	["skynet.harbor"] = { "globalname queryname link connect linkmaster" },
 	["skynet.debug"] = { "init reg_debugcmd" },
-	["skynet.require"] = { "require init init_all" },
+	["skynet.require"] = { "require init init_all", inner = "stock" },
 	["skynet.codecache"] = { "clear mode loadfile" },
 	["skynet.profile"] = { "start stop resume wrap" },
 	["skynet.memory"] = { "total block info current dump dumpinfo jestat mallctl dumpheap profactive" },
