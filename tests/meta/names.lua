@@ -18,7 +18,7 @@ return {
 		"tostring pack unpack packstring trash now hpc",
 		-- what skynet.lua stands on; no program should use these, so they are not described
 		inner = "call cancel clear_forks context dispatch_message dispatch_unknown_request dispatch_unknown_response expect "
-			.. "fork ignoreret init_thread killthread leave memlimit post protocols rawcall rawpost response ret retpack self "
+			.. "fork ignoreret init_thread install killthread leave memlimit post protocols rawcall rawpost response ret retpack self "
 			.. "sleep start_trace suspend suspended task_count task_list task_session term thread timeout trace_timeout "
 			.. "tracecall tracetag wait wakeup yield",
 	},
@@ -29,7 +29,7 @@ return {
 	["skynet.datacenter"] = { "get set wait" },
 	["skynet.harbor"] = { "globalname queryname link connect linkmaster" },
 	["skynet.debug"] = { "init reg_debugcmd" },
-	["skynet.require"] = { "require init init_all" },
+	["skynet.require"] = { "require init init_all", inner = "stock" },
 	["skynet.codecache"] = { "clear mode loadfile" },
 	["skynet.profile"] = { "start stop resume wrap" },
 	["skynet.memory"] = { "total block info current dump dumpinfo jestat mallctl dumpheap profactive" },

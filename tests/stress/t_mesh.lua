@@ -3,7 +3,7 @@ local skynet = require "skynet"
 local try = require "try"
 
 local SCALE = tonumber(os.getenv "SCALE")
-local SERVICES, CLIENTS, CALLS = 12, 8, 100 * SCALE
+local SERVICES, CLIENTS, CALLS = 12, 8, 300 * SCALE
 
 local roles = {}
 function roles.node()
