@@ -231,7 +231,7 @@ mod tests {
              \terror 'here'\n\
              end)\n\
              return add(-3) .. ' ' .. #long .. ' ' .. err .. ' ' .. tostring(ok) .. tostring(nil)");
-        assert_eq!(text, "2.7487790694325e+12 -3 155 program:9: here falsenil");
+        assert_eq!(text, "2748779069432.5 -3 155 program:9: here falsenil");
     }
 
     #[test]
