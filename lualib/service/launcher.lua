@@ -11,10 +11,11 @@ local command = {}
 
 local DETACHED = {}	-- what a command returns when its answer comes later
 
-local function launch(source, session, module, ...)
+-- start(module, args) gives the handle, or nothing.
+local function launch(source, session, start, module, ...)
 	local args = table.concat({ ... }, " ")
 	local answer = skynet.response()
-	local handle = skynet.launch(module, args)
+	local handle = start(module, args)
 	if handle then
 		lines[handle] = module .. " " .. args
 		launching[handle] = { answer = answer, source = source, session = session }
@@ -25,15 +26,25 @@ local function launch(source, session, module, ...)
 end
 
 function command.LAUNCH(source, session, ...)
-	launch(source, session, ...)
+	launch(source, session, skynet.launch, ...)
 	return DETACHED
 end
 
 function command.LOGLAUNCH(source, session, ...)
-	local handle = launch(source, session, ...)
+	local handle = launch(source, session, skynet.launch, ...)
 	if handle then
 		core.command("LOGON", skynet.address(handle))
 	end
+	return DETACHED
+end
+
+-- A Lua service with options; see the module fulmar.
+function command.PLACE(source, session, options, ...)
+	local function start(_, args)
+		local handle, reason = require "fulmar.core".launch(options, args)
+		return handle or skynet.error(reason)
+	end
+	launch(source, session, start, "snlua", ...)
 	return DETACHED
 end
 

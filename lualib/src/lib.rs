@@ -16,6 +16,7 @@ pub mod config;
 mod core;
 mod embedded;
 mod facts;
+mod launch;
 mod library;
 mod memory;
 mod memory_module;

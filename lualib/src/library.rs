@@ -6,7 +6,7 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
-use crate::{code_cache, core, embedded, memory_module, profile, stack};
+use crate::{code_cache, core, embedded, launch, memory_module, profile, stack};
 
 /// Modules written in Rust.
 const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
@@ -14,6 +14,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.profile", profile::open),
     ("skynet.codecache", code_cache::open),
     ("skynet.memory", memory_module::open),
+    ("fulmar.core", launch::open),
 ];
 
 /// Opens the standard libraries and puts ours in front of the files.

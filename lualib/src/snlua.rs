@@ -22,16 +22,12 @@ pub(crate) struct Snlua {
 
 impl Module for Snlua {
     fn create(&self) -> Box<dyn Service> {
-        Box::new(LuaService {
-            node: Arc::clone(&self.node),
-            signal: Arc::default(),
-            vm: None,
-            loaded: false,
-        })
+        Box::new(LuaService::new(Arc::clone(&self.node)))
     }
 }
 
-struct LuaService {
+/// One Lua service.
+pub(crate) struct LuaService {
     node: Arc<Node>,
     signal: Arc<SignalState>,
     vm: Option<Box<Vm>>,
@@ -85,6 +81,15 @@ impl Service for LuaService {
 }
 
 impl LuaService {
+    pub(crate) fn new(node: Arc<Node>) -> LuaService {
+        LuaService {
+            node,
+            signal: Arc::default(),
+            vm: None,
+            loaded: false,
+        }
+    }
+
     /// Opens the state and runs the script's main chunk.
     fn load(&mut self, context: &Context, message: &Message) {
         let line = match message.payload() {

@@ -1,0 +1,109 @@
+//! `fulmar.core`: what services can ask of this engine beyond skynet's API. Here: where a service runs, and how much may
+//! wait for it.
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+use std::sync::Arc;
+
+use fulmar_engine::{MailboxLimit, Placement, Policy, ServiceOptions};
+use mlua::ffi::{self, lua_State};
+
+use crate::snlua::LuaService;
+use crate::stack::{self, native};
+use crate::vm::Vm;
+
+const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"launch", launch)];
+
+/// Opens the module.
+pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned. Stack: one result.
+    unsafe {
+        ffi::lua_createtable(state, 0, FUNCTIONS.len() as c_int);
+        stack::register(state, FUNCTIONS);
+        1
+    }
+}
+
+native! {
+    /// `launch(options, name, ...) -> handle | nil, reason`: starts a Lua service without waiting for it.
+    fn launch(state) {
+        // SAFETY: everything that may raise comes before anything is owned, but for the text of a refusal, which moves into
+        // the service's memory first. Stack: at most two results.
+        unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
+            let placement = placement(state)?;
+            let mailbox = mailbox(state)?;
+            let words = ffi::lua_gettop(state);
+            for index in 2..=words {
+                ffi::luaL_checklstring(state, index, ptr::null_mut());
+            }
+            let line: Vec<String> = (2..=words).filter_map(|index| stack::text_at(state, index)).collect();
+            if line.is_empty() {
+                return Err("the name of a service is missing".into());
+            }
+            let vm = Vm::of(state);
+            let service = LuaService::new(Arc::clone(&(*vm).node));
+            let options = ServiceOptions { placement, mailbox, ..ServiceOptions::named("snlua").args(line.join(" ")) };
+            drop(line);
+            match (*vm).context.engine().spawn(service, options) {
+                Ok(handle) => {
+                    ffi::lua_pushinteger(state, handle.bits().into());
+                    Ok(1)
+                }
+                Err(reason) => {
+                    let reason = reason.to_string();
+                    ffi::lua_pushnil(state);
+                    stack::push_text(state, reason);
+                    Ok(2)
+                }
+            }
+        }
+    }
+}
+
+/// `worker = n` (counted from 1) or `thread = true`.
+unsafe fn placement(state: *mut lua_State) -> Result<Placement, stack::Failure> {
+    // SAFETY: nothing is owned when a metamethod raises. Stack: unchanged.
+    unsafe {
+        ffi::lua_getfield(state, 1, c"thread".as_ptr());
+        let own = ffi::lua_toboolean(state, -1) != 0;
+        let kind = ffi::lua_getfield(state, 1, c"worker".as_ptr());
+        let worker = ffi::lua_tointegerx(state, -1, ptr::null_mut());
+        ffi::lua_pop(state, 2);
+        match (own, kind) {
+            (true, ffi::LUA_TNIL) => Ok(Placement::OwnThread),
+            (true, _) => Err("a service has a worker or a thread of its own, not both".into()),
+            (false, ffi::LUA_TNIL) => Ok(Placement::Any),
+            (false, _) => match usize::try_from(worker) {
+                Ok(worker @ 1..) => Ok(Placement::Worker(worker - 1)),
+                _ => Err("worker is a number from 1 on".into()),
+            },
+        }
+    }
+}
+
+/// `mailbox = capacity` with `policy = "reject" | "drop_oldest" | "drop_newest"`.
+unsafe fn mailbox(state: *mut lua_State) -> Result<Option<MailboxLimit>, stack::Failure> {
+    // SAFETY: as for `placement`.
+    unsafe {
+        let kind = ffi::lua_getfield(state, 1, c"mailbox".as_ptr());
+        let capacity = ffi::lua_tointegerx(state, -1, ptr::null_mut());
+        ffi::lua_getfield(state, 1, c"policy".as_ptr());
+        let policy = match stack::bytes_at(state, -1) {
+            None if ffi::lua_type(state, -1) == ffi::LUA_TNIL => Some(Policy::Reject),
+            Some(b"reject") => Some(Policy::Reject),
+            Some(b"drop_oldest") => Some(Policy::DropOldest),
+            Some(b"drop_newest") => Some(Policy::DropNewest),
+            _ => None,
+        };
+        ffi::lua_pop(state, 2);
+        let Some(policy) = policy else {
+            return Err("policy is \"reject\", \"drop_oldest\" or \"drop_newest\"".into());
+        };
+        match (kind, usize::try_from(capacity)) {
+            (ffi::LUA_TNIL, _) => Ok(None),
+            (_, Ok(capacity @ 1..)) => Ok(Some(MailboxLimit { capacity, policy })),
+            _ => Err("mailbox is the number of messages that may wait, from 1 on".into()),
+        }
+    }
+}
