@@ -52,6 +52,7 @@ function command.wait(first, text)
 	end
 end
 
-skynet.start(function()
-	skynet.dispatch("lua", function(_, _, cmd, ...) command[cmd](...) end)
-end)
+-- Not in the start function: questions may be waiting here before it runs.
+skynet.dispatch("lua", function(_, _, cmd, ...) command[cmd](...) end)
+
+skynet.start(function() end)
