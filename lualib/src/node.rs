@@ -3,10 +3,10 @@
 use std::ffi::CString;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::{fmt, io};
 
 use fulmar_arena::Arena;
+use fulmar_arena::sync::atomic::{AtomicU64, Ordering};
 use fulmar_engine::services::{harbor::Harbor, logger::Logger};
 use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Random};
 

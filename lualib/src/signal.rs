@@ -10,8 +10,8 @@ use std::ffi::c_int;
 use std::io;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use fulmar_engine::{Context, SignalTarget};
 use mlua::ffi::{self, lua_State};
 
