@@ -1,5 +1,5 @@
-//! The command line with nodes that run: what they print, how they end, what signals do. `exec` has a file of its own. (What `check` says and how broken
-//! configs are told is tested beside the command line itself.)
+//! The command line with nodes that run: what they print, how they end, what signals do. `exec` has a file of its own;
+//! what `check` says and how broken configs are told is tested beside the command line itself.
 
 use std::fs;
 use std::process::Command;
