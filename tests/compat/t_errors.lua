@@ -85,6 +85,15 @@ try.main(function()
 		try.raises_at("call to invalid address", function() skynet.rawcall(dead, "lua", skynet.pack()) end)
 	end)
 
+	try.case("the place is there too when pcall is the caller", function()
+		for _, f in ipairs { skynet.call, skynet.rawcall } do
+			local err = try.raises("call to invalid address", f, dead, "lua", "")
+			try.matches(err, "^[^\n]-:%d+: ")
+		end
+		try.matches(try.raises("No session", skynet.retpack), "^[^\n]-:%d+: ")
+		try.matches(try.raises("call failed", skynet.call, try.start "fails", "lua"), "^[^\n]-:%d+: ")
+	end)
+
 	try.case("call failed", function()
 		local s = try.start "echo"
 		skynet.send(s, "debug", "EXIT")
