@@ -226,10 +226,15 @@ native! {
             }
             if session == 0 {
                 let thread = ffi::lua_tothread(state, 1);
-                if thread.is_null() || !sleeps_by_itself(vm, thread) {
+                let Some(id) = (*vm).tasks.by_thread.get(&(thread as usize)).copied() else { return Ok(0) };
+                if (*vm).tasks.woken.contains(&id) {
+                    // Awake already, though it has not run yet: waking twice is harmless.
+                    ffi::lua_pushboolean(state, 1);
+                    return Ok(1);
+                }
+                if !sleeps_by_itself(vm, thread) {
                     return Ok(0);
                 }
-                let id = (&*vm).tasks.by_thread[&(thread as usize)];
                 session = (*vm).tasks.task(id).session;
             }
             let Some(Wait::Sleep { task, timer, token }) = (*vm).tasks.waits.remove(&session) else { return Ok(0) };
