@@ -24,20 +24,23 @@ struct Timer {
 }
 
 impl Profiles {
-    /// The thread is about to run; whether its time is counted.
+    /// The thread is about to run.
     #[inline]
-    pub(crate) fn begin(&mut self, thread: *mut lua_State) -> bool {
+    pub(crate) fn begin(&mut self, thread: *mut lua_State) {
         if self.timers.is_empty() {
-            return false;
+            return;
         }
         if let Some(timer) = self.timers.get_mut(&(thread as usize)) {
             timer.since_ns = Some(thread_ns());
         }
-        true
     }
 
     /// The thread has stopped running.
+    #[inline]
     pub(crate) fn end(&mut self, thread: *mut lua_State) {
+        if self.timers.is_empty() {
+            return;
+        }
         if let Some(timer) = self.timers.get_mut(&(thread as usize))
             && let Some(since_ns) = timer.since_ns.take()
         {
@@ -141,8 +144,18 @@ native! {
 /// # Safety
 /// As for `lua_resume`; nothing is owned by the caller.
 unsafe fn resume_thread(state: *mut lua_State, thread: *mut lua_State, arguments: c_int) -> Option<c_int> {
-    // SAFETY: every push has been checked for room.
+    // SAFETY: every push has been checked for room. What `lua_resume` would refuse is refused here: its text would be made on
+    // a thread that is not protected from memory errors.
     unsafe {
+        let status = ffi::lua_status(thread);
+        if stack::is_running(thread) {
+            ffi::lua_pushstring(state, c"cannot resume non-suspended coroutine".as_ptr());
+            return None;
+        }
+        if status != ffi::LUA_YIELD && (status != ffi::LUA_OK || ffi::lua_gettop(thread) == 0) {
+            ffi::lua_pushstring(state, c"cannot resume dead coroutine".as_ptr());
+            return None;
+        }
         if ffi::lua_checkstack(thread, arguments) == 0 {
             ffi::lua_pushstring(state, c"too many arguments to resume".as_ptr());
             return None;

@@ -91,7 +91,7 @@ fn interrupt_active() {
             // SAFETY: the cell names a live Lua thread for as long as this worker runs it, and the worker is interrupted.
             unsafe {
                 let vm = Vm::of(state);
-                if (&*vm).signal.pending.load(Ordering::SeqCst) {
+                if (&(*vm).signal).pending.load(Ordering::SeqCst) {
                     set_hook(state);
                 }
             }
@@ -152,11 +152,9 @@ pub(crate) unsafe fn resume(
     // SAFETY: by the caller; `lua_resume` does not raise.
     unsafe {
         let running = Running::enter(vm, thread);
-        let profiled = (*vm).profiles.begin(thread);
+        (*vm).profiles.begin(thread);
         let status = ffi::lua_resume(thread, from, arguments, results);
-        if profiled {
-            (*vm).profiles.end(thread);
-        }
+        (*vm).profiles.end(thread);
         running.leave();
         status
     }

@@ -244,6 +244,7 @@ unsafe fn settle_memory(vm: *mut Vm) {
         if (*vm).arrived_bytes >= EXTERNAL_STEP_BYTES {
             let arrived = std::mem::take(&mut (*vm).arrived_bytes);
             ffi::lua_gc((*vm).main, ffi::LUA_GCSTEP, arrived);
+            tasks::start_forks(vm);
         }
         (*vm).reading.clear();
         (*vm).signal.publish((*vm).heap_bytes());

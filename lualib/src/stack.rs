@@ -55,8 +55,10 @@ pub(crate) unsafe fn finish(state: *mut lua_State, outcome: Outcome) -> c_int {
                 (*vm).raised.as_str()
             }
         };
-        push_where(state);
+        // The text first: making the position may run finalizers, whose own errors replace it in the service's memory.
         ffi::lua_pushlstring(state, text.cast(), (&*text).len());
+        push_where(state);
+        ffi::lua_rotate(state, -2, 1);
         ffi::lua_concat(state, 2);
         ffi::lua_error(state)
     }
@@ -166,6 +168,18 @@ pub(crate) unsafe fn register(state: *mut lua_State, functions: &[(&CStr, ffi::l
             ffi::lua_pushcclosure(state, *function, 0);
             ffi::lua_setfield(state, -2, name.as_ptr());
         }
+    }
+}
+
+/// Whether `thread` runs, or waits for a coroutine that it has resumed: it can be neither resumed nor closed.
+///
+/// # Safety
+/// `thread` is a live thread.
+pub(crate) unsafe fn is_running(thread: *mut lua_State) -> bool {
+    // SAFETY: reading call records does not raise. Stack: unchanged.
+    unsafe {
+        let mut info: ffi::lua_Debug = std::mem::zeroed();
+        ffi::lua_status(thread) == ffi::LUA_OK && ffi::lua_getstack(thread, 0, &mut info) != 0
     }
 }
 

@@ -6,7 +6,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::run::{end, refuse_request, take_task};
 use super::{Fork, State, TaskId, Wait, anchor, release_anchor};
-use crate::stack::native;
+use crate::stack::{self, native};
 use crate::vm::Vm;
 use crate::wanted;
 
@@ -95,6 +95,10 @@ pub(super) unsafe fn forget(vm: *mut Vm, id: TaskId) -> bool {
     // SAFETY: by the caller.
     unsafe {
         let tasks = &mut (*vm).tasks;
+        // A plain coroutine that waits has marked its task, which runs on.
+        if stack::is_running(tasks.task(id).thread) {
+            return false;
+        }
         match tasks.task(id).state {
             State::Ready => {
                 tasks
@@ -108,25 +112,37 @@ pub(super) unsafe fn forget(vm: *mut Vm, id: TaskId) -> bool {
             _ => return false,
         }
         let session = tasks.task(id).session;
-        match tasks.waits.remove(&session) {
+        forget_wait(vm, session);
+        true
+    }
+}
+
+/// Nobody waits under `session` any more: what still arrives for it is dropped.
+///
+/// # Safety
+/// No Lua code runs in here.
+pub(super) unsafe fn forget_wait(vm: *mut Vm, session: i32) {
+    // SAFETY: by the caller; the anchors of a wait are live until it is removed.
+    unsafe {
+        let waits = &raw mut (*vm).tasks.waits;
+        match (*waits).remove(&session) {
             Some(Wait::Sleep { timer, token, .. }) => {
                 if timer {
-                    tasks.waits.insert(session, Wait::Cancelled);
+                    (*waits).insert(session, Wait::Cancelled);
                 }
                 super::wait::forget_token(vm, token);
             }
             Some(Wait::Run { traceback, .. }) => {
-                tasks.waits.insert(session, Wait::Cancelled);
+                (*waits).insert(session, Wait::Cancelled);
                 if let Some(traceback) = traceback {
                     release_anchor(vm, traceback);
                 }
             }
             Some(Wait::Call { .. } | Wait::Cancelled) => {
-                tasks.waits.insert(session, Wait::Cancelled);
+                (*waits).insert(session, Wait::Cancelled);
             }
             None => {}
         }
-        true
     }
 }
 

@@ -37,11 +37,14 @@ native! {
         unsafe {
             ffi::luaL_checkstack(state, 8, std::ptr::null());
             let vm = Vm::of(state);
-            let count = (*vm).tasks.waits.len();
-            let size = count * std::mem::size_of::<i32>();
+            let room = (*vm).tasks.waits.len();
+            let size = room * std::mem::size_of::<i32>();
             let sessions = ffi::lua_newuserdatauv(state, size.max(1), 0).cast::<i32>();
-            for (place, session) in (*vm).tasks.waits.keys().enumerate() {
-                sessions.add(place).write(*session);
+            // The allocation may have run finalizers, which start and end waits.
+            let mut count = 0;
+            for session in (*vm).tasks.waits.keys().take(room) {
+                sessions.add(count).write(*session);
+                count += 1;
             }
             ffi::lua_createtable(state, 0, count as c_int);
             for place in 0..count {

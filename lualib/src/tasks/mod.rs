@@ -26,7 +26,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use fulmar_engine::{Handle, MessageType};
+use fulmar_engine::{Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use crate::vm::{Slot, Vm};
@@ -219,6 +219,8 @@ pub(crate) struct Tasks {
     resumed: Resumed,
     /// The message that the task being resumed or started is for.
     delivery: Option<turn::Delivery>,
+    /// Messages that are being unpacked, the innermost last; what an error has cut short stays until the turn ends.
+    unpacking: Vec<Message>,
     /// A block lent to Lua code until the turn ends.
     lent: *const u8,
     errors: Vec<String>,
@@ -263,6 +265,7 @@ impl Tasks {
             current: NO_TASK,
             resumed: Resumed::Answered,
             delivery: None,
+            unpacking: Vec::new(),
             lent: std::ptr::null(),
             errors: Vec::new(),
             vacant_anchors: Vec::new(),

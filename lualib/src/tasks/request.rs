@@ -518,8 +518,13 @@ native! {
             ffi::lua_rotate(state, 4, 1);
             ffi::lua_pushvalue(state, 1);
             let function = anchor(state);
-            let body = pack(vm, state, 4, 5)?;
-            let to = destination(state, 2)?;
+            let (body, to) = match pack(vm, state, 4, 5).and_then(|body| Ok((body, destination(state, 2)?))) {
+                Ok(ready) => ready,
+                Err(failure) => {
+                    super::release_anchor(vm, function);
+                    return Err(failure);
+                }
+            };
             let session = (*vm).new_session();
             match send_body(&*vm, &to, None, message_type, session, body) {
                 Sent::Delivered => {

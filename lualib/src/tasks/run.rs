@@ -1,15 +1,13 @@
 //! Starting, resuming and ending tasks.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
 use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
-use super::{
-    Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, Wait, anchor, push_anchored, release_anchor,
-};
+use super::{Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, push_anchored, release_anchor};
 use crate::core::unpack_native;
 use crate::seri;
 use crate::signal;
@@ -167,29 +165,27 @@ unsafe extern "C-unwind" fn handled(
 /// After it the values are on top of the stack, just below a copy of the value at `index`.
 ///
 /// # Safety
-/// `state` runs protected. May raise; the delivery stays in the service's memory until the next turn then.
+/// `state` runs protected. May raise; the message stays in the service's memory until the turn ends then.
 unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<c_int, stack::Failure> {
-    // SAFETY: the slice points into the delivery's block, which nothing replaces while `unpack` runs. Stack: n values and
-    // one more on top.
+    // SAFETY: the slice points into the message's block, which stays where it is, in `unpacking`, while `unpack` runs.
+    // Stack: n values and one more on top.
     unsafe {
         let before = ffi::lua_gettop(state);
         let native = ffi::lua_tocfunction(state, index)
             .is_some_and(|function| ptr::fn_addr_eq(function, unpack_native as ffi::lua_CFunction));
-        if native
-            && let Some(Delivery {
-                body: DeliveryBody::Message(message),
-                ..
-            }) = &(*vm).tasks.delivery
-        {
-            let message: *const Message = message;
+        if native && let Some(message) = take_message(&mut (*vm).tasks.delivery) {
+            // Finalizers may run meanwhile, and with them anything that ends in here again.
+            let depth = (*vm).tasks.unpacking.len();
+            (*vm).tasks.unpacking.push(message);
+            let message = &raw const (&(*vm).tasks.unpacking)[depth];
             let strings = &raw const *(*vm).strings;
             let attachments = match (*message).payload() {
                 Payload::Shared(buf) => Some(buf.attachments()),
                 _ => (*message).block().map(|block| block.attachments()),
             };
-            seri::unpack(state, (*message).bytes(), attachments, &*strings)
-                .map_err(|error| error.to_string())?;
-            (*vm).tasks.delivery = None;
+            let outcome = seri::unpack(state, (*message).bytes(), attachments, &*strings);
+            (*vm).tasks.unpacking.truncate(depth);
+            outcome.map_err(|error| error.to_string())?;
         } else if ffi::lua_type(state, index) == ffi::LUA_TNIL {
             return Err("attempt to call a nil value (field 'unpack')".into());
         } else {
@@ -198,6 +194,20 @@ unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> R
             ffi::lua_callk(state, 2, ffi::LUA_MULTRET, 0, None);
         }
         Ok(ffi::lua_gettop(state) - before)
+    }
+}
+
+/// The delivery's message, unless Lua code holds a pointer to it.
+fn take_message(delivery: &mut Option<Delivery>) -> Option<Message> {
+    match delivery.take()? {
+        Delivery {
+            body: DeliveryBody::Message(message),
+            ..
+        } => Some(message),
+        shown => {
+            *delivery = Some(shown);
+            None
+        }
     }
 }
 
@@ -219,9 +229,24 @@ pub(super) unsafe fn start_function(vm: *mut Vm, from: *mut lua_State, id: TaskI
     // SAFETY: the thread's stack is: function, arguments.
     unsafe {
         let task = (*vm).tasks.task(id);
+        let thread = task.thread;
+        if ffi::lua_status(thread) != ffi::LUA_OK || ffi::lua_gettop(thread) == 0 || stack::is_running(thread)
+        {
+            return lost(vm, from, id);
+        }
         task.session = 0;
-        let arguments = ffi::lua_gettop(task.thread) - 1;
-        run(vm, from, id, arguments);
+        run(vm, from, id, ffi::lua_gettop(thread) - 1);
+    }
+}
+
+/// The program has resumed or closed the task's thread by itself: a dead one fails, any other is the program's.
+unsafe fn lost(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
+    // SAFETY: reading a thread's status does not raise.
+    unsafe {
+        let thread = (*vm).tasks.task(id).thread;
+        if ffi::lua_status(thread) != ffi::LUA_YIELD && !stack::is_running(thread) {
+            fail(vm, from, id, Some(c"cannot resume dead coroutine"));
+        }
     }
 }
 
@@ -268,6 +293,9 @@ pub(super) unsafe fn resume(vm: *mut Vm, from: *mut lua_State, id: TaskId, why: 
         if task.state != State::Suspended {
             return;
         }
+        if ffi::lua_status(task.thread) != ffi::LUA_YIELD {
+            return lost(vm, from, id);
+        }
         task.session = 0;
         (*vm).tasks.resumed = why;
         if let Tag::On(_) = (*vm).tasks.task(id).tag {
@@ -303,12 +331,11 @@ unsafe fn run(vm: *mut Vm, from: *mut lua_State, id: TaskId, arguments: c_int) {
                     }
                     _ => {
                         let text = c"Call skynet.coroutine.yield out of skynet.coroutine.resume";
-                        ffi::lua_pushstring(thread, text.as_ptr());
-                        fail(vm, from, id);
+                        fail(vm, from, id, Some(text));
                     }
                 }
             }
-            _ => fail(vm, from, id),
+            _ => fail(vm, from, id, None),
         }
     }
 }
@@ -331,7 +358,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
         (*vm).profiles.forget(thread);
         if session != 0 {
             // A plain coroutine inside the task went to sleep and was left behind.
-            (*vm).tasks.waits.insert(session, Wait::Cancelled);
+            super::fork::forget_wait(vm, session);
         }
         if let Some(request) = request {
             let site = handler_site(vm, message_type);
@@ -369,11 +396,13 @@ unsafe fn handler_site(vm: *mut Vm, message_type: MessageType) -> String {
     }
 }
 
-/// The task has raised: its requester gets an error, its variables are closed, its text is collected.
-unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
-    // SAFETY: the error value is on top of the thread; the thread is not running.
+/// The task has failed: its requester gets an error, its variables are closed, the text is collected. Without a `text` it
+/// is that of the error value on top of the thread.
+unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: Option<&'static CStr>) {
+    // SAFETY: the thread is not running.
     unsafe {
-        let text = describe(vm, from, (*vm).tasks.task(id).thread);
+        let thread = (*vm).tasks.task(id).thread;
+        let text = describe(vm, from, Failed { thread, text });
         refuse_request(vm, id);
         end(vm, from, id);
         (*vm).tasks.report(text);
@@ -395,7 +424,7 @@ pub(super) unsafe fn refuse_request(vm: *mut Vm, id: TaskId) {
     }
 }
 
-/// Ends a task that is not running: closes its variables and forgets it.
+/// Ends a task: closes its variables, unless the program runs the thread by itself, and forgets it.
 pub(super) unsafe fn end(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
     // SAFETY: the thread is suspended or in error; closing runs `__close` handlers on it, protected by Lua itself.
     unsafe {
@@ -404,9 +433,13 @@ pub(super) unsafe fn end(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
             task.state = State::Running;
             task.thread
         };
-        let outer = std::mem::replace(&mut (*vm).tasks.current, id);
-        ffi::lua_closethread(thread, from);
-        (*vm).tasks.current = outer;
+        if !stack::is_running(thread) {
+            let outer = std::mem::replace(&mut (*vm).tasks.current, id);
+            let running = signal::Running::enter(vm, thread);
+            ffi::lua_closethread(thread, from);
+            running.leave();
+            (*vm).tasks.current = outer;
+        }
         remove(vm, id);
     }
 }
@@ -428,23 +461,35 @@ unsafe fn remove(vm: *mut Vm, id: TaskId) {
     }
 }
 
-/// The text of the error on top of `thread`, with its traceback.
-unsafe fn describe(vm: *mut Vm, from: *mut lua_State, thread: *mut lua_State) -> String {
+/// What [`describe`] describes.
+struct Failed {
+    thread: *mut lua_State,
+    text: Option<&'static CStr>,
+}
+
+/// The text of a failure with the traceback of the thread.
+unsafe fn describe(vm: *mut Vm, from: *mut lua_State, mut failed: Failed) -> String {
     unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
-        // SAFETY: index 1 is the failed thread, whose top is the error value. Stack: the text.
+        // SAFETY: index 1 is the failure; the error value on top of the thread is moved out and back, because the thread
+        // may have no room for a copy. Stack: the text.
         unsafe {
-            let thread = ffi::lua_touserdata(state, 1).cast::<lua_State>();
-            ffi::lua_pushvalue(thread, -1);
-            ffi::lua_xmove(thread, state, 1);
-            let text = ffi::luaL_tolstring(state, -1, ptr::null_mut());
+            let Failed { thread, text } = *ffi::lua_touserdata(state, 1).cast::<Failed>();
+            let text = match text {
+                Some(text) => text.as_ptr(),
+                None => {
+                    ffi::lua_xmove(thread, state, 1);
+                    ffi::lua_pushvalue(state, -1);
+                    ffi::lua_xmove(state, thread, 1);
+                    ffi::luaL_tolstring(state, -1, ptr::null_mut())
+                }
+            };
             ffi::luaL_traceback(state, thread, text, 0);
             1
         }
     }
-    // SAFETY: the stack of `from` is restored by `pop_error_text`.
+    // SAFETY: the argument outlives the protected call. The stack of `from` is restored by `pop_error_text`.
     unsafe {
-        ffi::lua_checkstack(thread, 1);
-        let status = stack::protect(from, body, thread.cast::<c_void>(), 1);
+        let status = stack::protect(from, body, as_argument(&mut failed), 1);
         let text = pop_error_text(vm, from);
         if status == ffi::LUA_ERRMEM {
             "not enough memory".to_owned()

@@ -67,7 +67,7 @@ pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
     }
 }
 
-/// Starts the forks that the main chunk has made.
+/// Resumes and starts what code outside of a turn (the main chunk, finalizers) has woken and forked.
 ///
 /// # Safety
 /// As for [`receive`].
@@ -75,6 +75,7 @@ pub(crate) unsafe fn start_forks(vm: *mut Vm) {
     // SAFETY: by the caller.
     unsafe {
         let main = (*vm).main;
+        settle(vm, main);
         drain_forks(vm, main);
         log_errors(
             vm,
@@ -206,7 +207,7 @@ unsafe fn on_error(vm: *mut Vm, session: i32, source: Handle) {
 
 impl super::Tasks {
     /// Whether the task is suspended under this very session.
-    fn awaits(&mut self, id: super::TaskId, session: i32) -> bool {
+    pub(super) fn awaits(&mut self, id: super::TaskId, session: i32) -> bool {
         let task = self.task(id);
         task.state == super::State::Suspended && task.session == session
     }
@@ -217,7 +218,9 @@ impl super::Tasks {
             Some(Wait::Call { task, .. }) => {
                 let task = *task;
                 self.waits.remove(&session);
-                self.failed.push_back(task);
+                if self.awaits(task, session) {
+                    self.failed.push_back(task);
+                }
             }
             Some(Wait::Run {
                 answer: true,
@@ -457,7 +460,7 @@ pub(crate) enum NotOurs {
     InUse,
 }
 
-/// Frees the block lent to Lua code during this turn, unless Lua code has given it away.
+/// Frees the block lent to Lua code during this turn, unless Lua code has given it away, and what it did not unpack.
 unsafe fn release_lent(vm: *mut Vm) {
     // SAFETY: no Lua code runs in here.
     let vm = unsafe { &mut *vm };
@@ -465,6 +468,7 @@ unsafe fn release_lent(vm: *mut Vm) {
         let _ = vm.reclaim(vm.tasks.lent);
         vm.tasks.lent = std::ptr::null();
     }
+    vm.tasks.unpacking.clear();
 }
 
 /// What the log says of a message whose handling failed.

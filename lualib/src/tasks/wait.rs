@@ -243,6 +243,9 @@ native! {
                 (*vm).tasks.waits.insert(session, Wait::Cancelled);
             }
             forget_token(vm, token);
+            if !(*vm).tasks.awaits(task, session) {
+                return Ok(0);
+            }
             (*vm).tasks.task(task).session = 0;
             (*vm).tasks.woken.push_back(task);
             ffi::lua_pushboolean(state, 1);
