@@ -91,7 +91,9 @@ fn interrupt_active() {
             // SAFETY: the cell names a live Lua thread for as long as this worker runs it, and the worker is interrupted.
             unsafe {
                 let vm = Vm::of(state);
-                if (&(*vm).signal).pending.load(Ordering::SeqCst) {
+                // Only this field: the interrupted code may be changing the others.
+                let signal = &(*vm).signal;
+                if signal.pending.load(Ordering::SeqCst) {
                     set_hook(state);
                 }
             }
