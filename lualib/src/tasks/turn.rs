@@ -229,7 +229,7 @@ impl super::Tasks {
             }) => {
                 let function = *function;
                 self.waits.remove(&session);
-                self.forks.push_front(Fork::Function(function));
+                self.forks.push_back(Fork::Function(function));
             }
             _ => {}
         }
