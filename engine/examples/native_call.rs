@@ -7,6 +7,9 @@
 //!   two pairs     one pair pinned to each of two workers, calls per second against one pair on one
 //! ```
 //!
+//! Beside the time by the clock stands the processor time that all threads spent: on a machine that does other work too, the latter says
+//! more. Workers that share nothing spend as much on two pairs as on one pair twice.
+//!
 //! `cargo run --release -p fulmar-engine --example native_call [calls [one|two|pairs]]`
 
 use std::sync::mpsc;
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 use fulmar_engine::{
     Context, Engine, Handle, Message, MessageType, Placement, Service, ServiceOptions, StartError,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 const REQUEST: MessageType = MessageType(20);
 
@@ -58,6 +62,29 @@ impl Service for Caller {
         cx.send(self.echo, REQUEST, cx.new_session(), body)
             .expect("echo lives");
     }
+}
+
+/// What an exchange cost.
+struct Cost {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Cost {
+    fn of(exchange: impl FnOnce() -> Duration) -> Cost {
+        let before = cpu_time();
+        let wall = exchange();
+        Cost {
+            wall,
+            cpu: cpu_time() - before,
+        }
+    }
+}
+
+/// The processor time of this process so far.
+fn cpu_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::try_from(time).expect("it counts up from zero")
 }
 
 /// Runs one pair per element of `pairs`, each on the workers given, and returns the time that the slowest took.
@@ -119,25 +146,30 @@ fn main() {
     let only = args.next();
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let (zero, one) = (Placement::Worker(0), Placement::Worker(1));
-    let per_call = |took: Duration| took.as_nanos() as f64 / calls as f64;
+    let any = Placement::Any;
+    let print = |name: &str, calls: u64, cost: &Cost| {
+        let per_call = |time: Duration| time.as_nanos() as f64 / calls as f64;
+        let (wall, cpu) = (per_call(cost.wall), per_call(cost.cpu));
+        println!("{name:<13}{wall:8.1} ns per call, {cpu:8.1} ns of processor time");
+    };
     if wanted("one") {
-        println!(
-            "one worker   {:8.1} ns per call",
-            per_call(run(1, &[(Placement::Any, Placement::Any)], calls))
-        );
+        print("one worker", calls, &Cost::of(|| run(1, &[(any, any)], calls)));
     }
     if wanted("two") {
-        println!(
-            "two workers  {:8.1} ns per call",
-            per_call(run(2, &[(zero, one)], calls))
-        );
-        println!("two threads  {:8.1} ns per call", per_call(bare_threads(calls)));
+        print("two workers", calls, &Cost::of(|| run(2, &[(zero, one)], calls)));
+        print("two threads", calls, &Cost::of(|| bare_threads(calls)));
     }
     if wanted("pairs") {
-        let single = run(2, &[(zero, zero)], calls).as_secs_f64();
-        let double = run(2, &[(zero, zero), (one, one)], calls).as_secs_f64();
-        println!("two pairs    {:8.2} times the rate of one", 2.0 * single / double);
-        let double = run(2, &[(Placement::Any, Placement::Any); 2], calls).as_secs_f64();
-        println!("two unpinned {:8.2} times the rate of one", 2.0 * single / double);
+        let single = Cost::of(|| run(2, &[(zero, zero)], calls));
+        print("one pair", calls, &single);
+        for (name, pairs) in [
+            ("two pairs", [(zero, zero), (one, one)]),
+            ("two unpinned", [(any, any); 2]),
+        ] {
+            let double = Cost::of(|| run(2, &pairs, calls));
+            print(name, 2 * calls, &double);
+            let rate = 2.0 * single.wall.as_secs_f64() / double.wall.as_secs_f64();
+            println!("{name:<13}{rate:8.2} times the rate of one");
+        }
     }
 }

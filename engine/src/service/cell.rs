@@ -23,6 +23,8 @@ use crate::monitor::Slot;
 use crate::scheduler::{Meter, OwnThread};
 use crate::session::Sessions;
 
+/// In cache lines of its own: its neighbour in memory may be a service that runs on another worker.
+#[repr(align(128))]
 pub(crate) struct ServiceCell {
     pub(crate) mailbox: Mailbox,
     pub(crate) handle: Handle,

@@ -211,24 +211,26 @@ pub(super) unsafe fn pack_values(
 /// Pushes the protocol named at `index` (its name or number) and gives its id.
 ///
 /// # Safety
-/// `state` has four free slots. Stack: the protocol's table on top.
+/// `state` has a free slot. Stack: the protocol's table on top, if there is such a protocol.
 unsafe fn push_protocol(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<MessageType, Failure> {
-    // SAFETY: raw table reads do not raise for a key that is not nil.
+    // SAFETY: raw table reads do not raise for a key that is not nil; the vault, where the keys are, has room for two values and
+    // its stack is restored.
     unsafe {
-        (*vm).push_slot(state, Slot::Protocols);
         if !matches!(ffi::lua_type(state, index), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
             return Err("attempt to index a nil value (local 'p')".into());
         }
+        let vault = (*vm).vault;
         ffi::lua_pushvalue(state, index);
-        if ffi::lua_rawget(state, -2) != ffi::LUA_TTABLE {
+        ffi::lua_xmove(state, vault, 1);
+        if ffi::lua_rawget(vault, Slot::Protocols as c_int) != ffi::LUA_TTABLE {
+            ffi::lua_pop(vault, 1);
             return Err("attempt to index a nil value (local 'p')".into());
         }
-        ffi::lua_rotate(state, -2, -1);
-        ffi::lua_pop(state, 1);
-        (*vm).push_slot(state, Slot::KeyId);
-        ffi::lua_rawget(state, -2);
-        let id = ffi::lua_tointegerx(state, -1, ptr::null_mut());
-        ffi::lua_pop(state, 1);
+        ffi::lua_pushvalue(vault, Slot::KeyId as c_int);
+        ffi::lua_rawget(vault, -2);
+        let id = ffi::lua_tointegerx(vault, -1, ptr::null_mut());
+        ffi::lua_pop(vault, 1);
+        ffi::lua_xmove(vault, state, 1);
         u8::try_from(id)
             .map(MessageType)
             .map_err(|_| "protocol id out of range".into())
