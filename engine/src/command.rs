@@ -71,8 +71,7 @@ fn reg(cx: &Context, param: &str) -> Option<String> {
         return None;
     };
     cx.engine()
-        .names()
-        .register(name, cx.handle())
+        .register_name(name, cx.handle())
         .then(|| name.to_owned())
 }
 
@@ -84,10 +83,7 @@ fn set_name(cx: &Context, param: &str) -> Option<String> {
         cx.log(&format!("error: Can't set global name {name} in C"));
         return None;
     };
-    cx.engine()
-        .names()
-        .register(name, handle)
-        .then(|| name.to_owned())
+    cx.engine().register_name(name, handle).then(|| name.to_owned())
 }
 
 fn launch(cx: &Context, param: &str) -> Option<String> {

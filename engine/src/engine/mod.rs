@@ -125,7 +125,7 @@ impl Engine {
         {
             // Under the lock, so that a shutdown that looks at the count knows of us or we of it.
             let mut live = self.live();
-            if self.phase() >= STOPPING {
+            if self.is_ending() {
                 return Err(LaunchError::ShuttingDown);
             }
             live.counted += 1;
@@ -143,10 +143,19 @@ impl Engine {
         let Ok(cell) = inserted else {
             self.live().counted -= 1;
             self.0.ended.notify_all();
+            self.retire_last();
             return Err(LaunchError::NoHandle);
         };
-        if let Some(thread) = own {
-            self.run_own_thread(thread, Arc::clone(&cell))?;
+        // Looked at again, because whoever ends everything may have listed the handles before ours was among them.
+        let ready = match own {
+            _ if self.is_ending() => Err(LaunchError::ShuttingDown),
+            Some(thread) => self.run_own_thread(thread, Arc::clone(&cell)),
+            None => Ok(()),
+        };
+        if let Err(error) = ready {
+            // SAFETY: made above; nobody starts it.
+            unsafe { cell.give_up() };
+            return Err(error);
         }
         // SAFETY: made above; nobody else starts it.
         unsafe { cell.start(&options.name, &options.args) }.map(|()| cell.handle)
@@ -293,6 +302,20 @@ impl Engine {
         &self.0.names
     }
 
+    /// Gives a service of this node a local name, which goes with it. False, and no change, when the name is taken or the service gone.
+    pub fn register_name(&self, name: &str, handle: Handle) -> bool {
+        let Some(cell) = self.cell(handle) else {
+            return false;
+        };
+        let registered = self.names().register(name, cell.handle);
+        // Whoever retired it in the meantime may have forgotten its names before this one.
+        if registered && !self.is_live(cell.handle) {
+            self.names().forget(cell.handle);
+            return false;
+        }
+        registered
+    }
+
     /// The environment.
     pub fn env(&self) -> &Env {
         &self.0.env
@@ -387,10 +410,11 @@ impl Engine {
         let Some(cell) = self.0.table.remove(handle) else {
             return false;
         };
-        let is_logger = self.names().query(LOGGER) == Some(handle);
-        self.0.names.forget(handle);
         // SAFETY: the table's count is ours until the close unit carries it on.
         let cell = unsafe { cell.as_ref() };
+        let handle = cell.handle; // in full, where the caller may have left out the harbor
+        let is_logger = self.names().query(LOGGER) == Some(handle);
+        self.0.names.forget(handle);
         let mark = if is_logger {
             &cell.counters.drains
         } else {
@@ -521,12 +545,14 @@ impl Engine {
                 threads.own.push(Running { slot, join });
                 Ok(())
             }
-            Err(error) => {
-                drop(threads);
-                self.retire(handle);
-                Err(LaunchError::Thread(error))
-            }
+            Err(error) => Err(LaunchError::Thread(error)),
         }
+    }
+
+    /// Whether launches are refused.
+    fn is_ending(&self) -> bool {
+        // Relaxed: set under the lock of the count before the handles are listed under the table's; a launch looks under both.
+        self.phase() >= STOPPING || self.0.aborted.load(Ordering::Relaxed)
     }
 
     fn phase(&self) -> u8 {

@@ -43,10 +43,12 @@ impl Engine {
     /// 4. When they have ended, the harbor and then the logger follow, so that last lines are still written.
     /// 5. Timer, workers and monitor end. A thread that is still stuck in a service when the deadline has passed is left behind.
     ///
+    /// Step 4 has up to a second of its own when the deadline passes before it: lines about those who are stuck are to be read.
+    ///
     /// Called from a service it cannot wait for itself: it does steps 1 and 2, retires everything, and returns false; then
     /// [`Engine::wait`] elsewhere does the rest.
     pub fn shutdown(&self, deadline: Duration) -> bool {
-        let until = Instant::now() + deadline;
+        let until = after(deadline);
         let never_started = self.phase() == BUILT;
         {
             let _live = self.live(); // nobody is launched past this
@@ -66,20 +68,29 @@ impl Engine {
         let last: Vec<Handle> = harbor.into_iter().chain(logger).collect();
         self.retire_all(|handle| !last.contains(&handle));
         in_time &= self.settle(until, never_started, last.len());
+        let late = until.max(after(LAST_WORDS));
+        let stuck = {
+            let live = self.live();
+            (live.counted + live.uncounted).saturating_sub(last.len())
+        };
         for (index, handle) in last.iter().enumerate() {
             self.retire(*handle);
-            in_time &= self.settle(until, never_started, last.len() - index - 1);
+            in_time &= self.settle(late, never_started, stuck + last.len() - index - 1);
         }
         self.finish(Some(until));
         in_time
     }
 
-    /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors.
+    /// Retires every service at once, as skynet's ABORT: no notice to the exit monitor, queued work is answered with errors. Launches
+    /// are refused from now on.
     ///
     /// The logger ends when all others have, and writes what it was sent until then.
     pub fn abort(&self) {
-        // Relaxed: `retire_last` reads it after the lock of the count, which whoever ends last takes before or after us.
-        self.0.aborted.store(true, Ordering::Relaxed);
+        {
+            let _live = self.live(); // nobody is launched past this
+            // Relaxed: `retire_last` reads it after the lock of the count, which whoever ends last takes before or after us.
+            self.0.aborted.store(true, Ordering::Relaxed);
+        }
         let logger = self.names().query(LOGGER);
         self.retire_all(|handle| Some(handle) != logger);
         self.retire_last();
@@ -168,3 +179,13 @@ impl Engine {
             .for_each(|own| own.join.thread().unpark());
     }
 }
+
+/// The moment when `limit` has passed; one far away when the clock does not reach that far.
+fn after(limit: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(limit).unwrap_or(now + A_YEAR)
+}
+
+/// What harbor and logger have at least.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -80,7 +80,9 @@ impl Meter {
         let spent_ns = now_ns.saturating_sub(self.lap_ns.replace(now_ns));
         self.charged_ns.set(self.charged_ns.get() + spent_ns);
         // Relaxed: as above.
-        add(&counters.cpu_ns, spent_ns * self.rate.get() / FULL_RATE);
+        // In 128 bits: a service with a thread of its own may stay in one message for days.
+        let cpu_ns = u128::from(spent_ns) * u128::from(self.rate.get()) / u128::from(FULL_RATE);
+        add(&counters.cpu_ns, cpu_ns as u64);
         counters.turn_began_ns.store(0, Ordering::Relaxed);
         if now_ns.saturating_sub(self.settled_ns.get()) > SETTLE_EVERY_NS {
             self.settle();

@@ -65,10 +65,19 @@ impl ServiceCell {
         if !name.is_empty() {
             cx.log(&format!("error: launch {name} FAILED"));
         }
-        self.engine.retire(self.handle);
         // SAFETY: the first turn is still ours.
-        unsafe { self.end_start() };
+        unsafe { self.give_up() };
         Err(failure)
+    }
+
+    /// Ends a service that does not start: closes it in this thread.
+    ///
+    /// # Safety
+    /// The caller holds the first turn, which ends, and `start` did not succeed.
+    pub(crate) unsafe fn give_up(&self) {
+        self.engine.retire(self.handle);
+        // SAFETY: the caller's promise.
+        unsafe { self.end_start() };
     }
 
     /// Takes the start unit off, and passes on what came in meanwhile.
@@ -104,8 +113,10 @@ impl ServiceCell {
             let messages = snapshot.units - u64::from(snapshot.closing);
             // Relaxed: set before the close unit was added, which the snapshot has acquired.
             if snapshot.closing && (messages == 0 || !self.counters.drains.load(Ordering::Relaxed)) {
+                slot.begin(Handle::SYSTEM, self.handle); // a goodbye may not end, either
                 // SAFETY: the turn is ours, and the snapshot counts the close.
                 unsafe { self.close() };
+                slot.end();
                 return TurnEnd::Closed;
             }
             let batch = messages.min(budget);
@@ -236,7 +247,12 @@ impl ServiceCell {
             for _ in 0..messages {
                 // SAFETY: the caller's promise.
                 let message = unsafe { self.pop_counted() };
-                self.engine.answer_dropped(self.handle, message);
+                let answer = || self.engine.answer_dropped(self.handle, message);
+                // Somebody's value may go with it, whose destructor is theirs.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(answer)) {
+                    self.engine
+                        .log(self.handle, &format!("error: panic: {}", panic_text(&*panic)));
+                }
             }
             match self.mailbox.state.done(units) {
                 Done::Idle => return,

@@ -71,7 +71,7 @@ impl Service for Outlet {
         for name in std::mem::take(&mut self.names).into_values() {
             if let Name::Awaited(waiting) = name {
                 waiting
-                    .iter()
+                    .into_iter()
                     .for_each(|message| refuse(cx, message, cx.handle()));
             }
         }
@@ -136,25 +136,18 @@ fn deliver(cx: &Context, to: Handle, message: Message) {
             to.bits(),
             message.len(),
         ));
-        return refuse(cx, &message, to);
+        return refuse(cx, message, to);
     }
-    if cx
-        .send_as(source, to, kind, session, message.into_body())
-        .is_err()
-    {
+    if cx.engine().deliver(to, message).is_err() {
         answer_error(cx, source, session, kind, to);
     }
 }
 
 /// Answers the sender of `message` with an error in the name of `to`.
-fn refuse(cx: &Context, message: &Message, to: Handle) {
-    answer_error(
-        cx,
-        message.source(),
-        message.session(),
-        message.message_type(),
-        to,
-    );
+fn refuse(cx: &Context, message: Message, to: Handle) {
+    if !cx.is_remote(message.source()) {
+        cx.engine().answer_dropped(to, message);
+    }
 }
 
 fn answer_error(cx: &Context, source: Handle, session: i32, kind: MessageType, to: Handle) {

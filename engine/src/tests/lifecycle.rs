@@ -401,3 +401,61 @@ fn the_same_seed_gives_the_same_run() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7), run(8), "five services have more than one order");
 }
+
+#[test]
+fn names_go_with_their_service_however_it_is_addressed() {
+    let engine = Engine::builder().deterministic(1).harbor(1).build().unwrap();
+    let (probe, victim) = (Probe::spawn(&engine), Probe::spawn(&engine));
+    let (full, short) = (victim.handle(), Handle::new(0, victim.handle().local()));
+    assert!(engine.register_name("first", full));
+    assert!(engine.register_name("second", short));
+    assert_eq!(engine.names().query("second"), Some(full));
+    probe.cx.kill(short);
+    assert_eq!(engine.names().list(), []);
+    assert!(!engine.register_name("late", full), "it is gone");
+    assert_eq!(probe.cx.command("NAME", &format!(".late {full}")), None);
+    assert_eq!(victim.cx.command("REG", ".late"), None);
+    assert_eq!(engine.names().list(), []);
+}
+
+#[test]
+fn nobody_is_launched_after_an_abort() {
+    /// Would outlive everything.
+    struct Hydra;
+    impl Service for Hydra {
+        fn receive(&mut self, _cx: &Context, _message: Message) {}
+        fn stop(&mut self, cx: &Context) {
+            let head = cx.engine().spawn(Hydra, ServiceOptions::default());
+            assert!(matches!(head, Err(LaunchError::ShuttingDown)), "{head:?}");
+        }
+    }
+    let engine = engine();
+    let logger = Probe::logger(&engine);
+    engine.spawn(Hydra, ServiceOptions::default()).unwrap();
+    engine.abort();
+    engine.run_until_idle();
+    assert_eq!(engine.handles(), []);
+    assert_eq!(logger.take_texts(), Vec::<String>::new(), "no panic");
+}
+
+#[test]
+fn a_value_that_cannot_be_dropped_in_peace_ends_nobody() {
+    struct Sore;
+    impl Drop for Sore {
+        fn drop(&mut self) {
+            panic!("ouch");
+        }
+    }
+    let engine = engine();
+    let (logger, probe) = (Probe::logger(&engine), Probe::spawn(&engine));
+    let victim = engine
+        .spawn(Obedient::default(), ServiceOptions::default())
+        .unwrap();
+    probe.cx.send(victim, REQUEST, 0, Body::typed(Sore)).unwrap();
+    ask(&probe, victim, 1, "hi").unwrap();
+    engine.retire(victim);
+    engine.run_until_idle();
+    assert_eq!(got(&probe), [(MessageType::ERROR, 1, victim)]);
+    assert_eq!(logger.take_texts(), ["last words", "error: panic: ouch"]);
+    assert_eq!(engine.handles(), [logger.handle(), probe.handle()]);
+}

@@ -327,8 +327,28 @@ fn a_shutdown_does_not_wait_for_the_stuck() {
         .send(Handle::SYSTEM, stuck, REQUEST, 0, Body::Empty)
         .unwrap();
     told.recv().unwrap();
+    /// Takes its time to say goodbye.
+    struct Polite(mpsc::Sender<()>);
+    impl Service for Polite {
+        fn receive(&mut self, _cx: &Context, _message: Message) {}
+        fn stop(&mut self, _cx: &Context) {
+            thread::sleep(Duration::from_millis(50));
+            self.0.send(()).unwrap();
+        }
+    }
+    let (goodbye, said) = mpsc::channel();
+    let logger = engine.spawn(Polite(goodbye), ServiceOptions::default()).unwrap();
+    assert!(engine.register_name("logger", logger));
     assert!(!engine.shutdown(Duration::from_millis(5)));
+    assert_eq!(said.try_recv(), Ok(()), "the logger ends in order all the same");
     release.wait();
+}
+
+#[test]
+fn a_shutdown_may_have_all_the_time_there_is() {
+    let engine = engine(1);
+    Probe::spawn(&engine);
+    assert!(engine.shutdown(Duration::MAX));
 }
 
 #[test]
