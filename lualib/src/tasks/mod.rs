@@ -85,9 +85,6 @@ impl Hasher for FastHasher {
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(26);
     }
-    fn write_i32(&mut self, value: i32) {
-        self.write_u64(value as u64);
-    }
     fn write_u32(&mut self, value: u32) {
         self.write_u64(u64::from(value));
     }
@@ -95,6 +92,28 @@ impl Hasher for FastHasher {
         self.write_u64(value as u64);
     }
 }
+
+/// Sessions count up: neighbours in time are kept neighbours in memory, so that arming and firing many timers walks through
+/// the table instead of jumping about in it. The upper bits, which the table compares first, are mixed.
+#[derive(Default)]
+pub(crate) struct SessionHasher(u64);
+
+impl Hasher for SessionHasher {
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(u64::MAX >> 7))
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+    fn write_i32(&mut self, value: i32) {
+        self.0 = u64::from(value as u32);
+    }
+}
+
+/// A map keyed by session numbers.
+pub(crate) type SessionMap<V> = HashMap<i32, V, BuildHasherDefault<SessionHasher>>;
 
 /// A map keyed by small integers or pointers that no stranger chooses.
 pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
@@ -209,7 +228,7 @@ pub(crate) struct Tasks {
     /// Places in `list` without a thread.
     vacant: Vec<TaskId>,
     by_thread: FastMap<usize, TaskId>,
-    waits: FastMap<i32, Wait>,
+    waits: SessionMap<Wait>,
     woken: VecDeque<TaskId>,
     failed: VecDeque<TaskId>,
     forks: VecDeque<Fork>,
@@ -256,7 +275,7 @@ impl Tasks {
             idle: Vec::new(),
             vacant: Vec::new(),
             by_thread: FastMap::default(),
-            waits: FastMap::default(),
+            waits: SessionMap::default(),
             woken: VecDeque::new(),
             failed: VecDeque::new(),
             forks: VecDeque::new(),
