@@ -106,9 +106,10 @@ impl Looks {
                 .seen
                 .iter()
                 .any(|(old, seen)| Arc::ptr_eq(old, slot) && seen == version);
-            let destination = slot.destination();
-            if unmoved && !destination.is_system() {
-                engine.report_endless(slot.source(), destination, *version);
+            let (source, destination) = (slot.source(), slot.destination());
+            // The message may have ended since: then what was read belongs to the next one.
+            if unmoved && !destination.is_system() && slot.version() == *version {
+                engine.report_endless(source, destination, *version);
             }
         }
         self.seen = now;
