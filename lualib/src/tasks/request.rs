@@ -254,6 +254,24 @@ pub(super) unsafe fn suspend(state: *mut lua_State, session: i32, continuation: 
     }
 }
 
+/// For the arguments (addr, typename, ...) from `address` on: puts the protocol's table behind the name, in front of the
+/// values to pack, and sees to room for what follows.
+///
+/// # Safety
+/// As for [`push_protocol`]. Stack: one value more.
+unsafe fn open_message(vm: *mut Vm, state: *mut lua_State, address: c_int) -> Result<MessageType, Failure> {
+    // SAFETY: by the caller.
+    unsafe {
+        ffi::lua_settop(state, ffi::lua_gettop(state).max(address + 1));
+        if ffi::lua_checkstack(state, 8) == 0 {
+            return Err("stack overflow".into());
+        }
+        let message_type = push_protocol(vm, state, address + 1)?;
+        ffi::lua_rotate(state, address + 2, 1);
+        Ok(message_type)
+    }
+}
+
 /// What a native yields when it suspends the task it runs in.
 pub(crate) fn suspend_mark() -> *mut std::ffi::c_void {
     static MARK: u8 = 0;
@@ -327,13 +345,7 @@ unsafe fn prepare_call(state: *mut lua_State) -> Outcome {
     unsafe {
         let vm = Vm::of(state);
         check_yieldable(state)?;
-        let top = ffi::lua_gettop(state).max(2);
-        ffi::lua_settop(state, top);
-        if ffi::lua_checkstack(state, 8) == 0 {
-            return Err("stack overflow".into());
-        }
-        let message_type = push_protocol(vm, state, 2)?;
-        ffi::lua_rotate(state, 3, 1);
+        let message_type = open_message(vm, state, 1)?;
         if (*vm).tasks.current != NO_TASK && matches!((*vm).tasks.task((*vm).tasks.current).tag, Tag::On(_)) {
             super::trace::log_with_stack(state, "call", 2);
         }
@@ -459,13 +471,7 @@ native! {
         // SAFETY: as for `prepare_call`. Stack: at most one result.
         unsafe {
             let vm = Vm::of(state);
-            let top = ffi::lua_gettop(state).max(2);
-            ffi::lua_settop(state, top);
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
-            let message_type = push_protocol(vm, state, 2)?;
-            ffi::lua_rotate(state, 3, 1);
+            let message_type = open_message(vm, state, 1)?;
             let body = pack(vm, state, 3, 4)?;
             let to = destination(state, 1)?;
             let sent = send_body(&*vm, &to, None, message_type, 0, body);
@@ -511,13 +517,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
-            let top = ffi::lua_gettop(state).max(3);
-            ffi::lua_settop(state, top);
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
-            let message_type = push_protocol(vm, state, 3)?;
-            ffi::lua_rotate(state, 4, 1);
+            let message_type = open_message(vm, state, 2)?;
             ffi::lua_pushvalue(state, 1);
             let function = anchor(state);
             let (body, to) = match pack(vm, state, 4, 5).and_then(|body| Ok((body, destination(state, 2)?))) {
