@@ -309,9 +309,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             let values = ffi::lua_gettop(state);
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
+            stack::make_room(state)?;
             let packer = &raw const (*vm).packer;
             (*packer).pack(state, 1, values, Attach::No).map_err(pack_failure)?;
             if (*packer).bytes().is_empty() {
@@ -335,9 +333,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             let values = ffi::lua_gettop(state);
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
+            stack::make_room(state)?;
             let packer = &raw const (*vm).packer;
             (*packer).pack(state, 1, values, Attach::No).map_err(pack_failure)?;
             stack::push_bytes(state, (*packer).bytes());

@@ -119,8 +119,7 @@ impl LuaService {
             let status = stack::protect(main, run_script, as_argument(&mut line), 1);
             running.leave();
             if status != ffi::LUA_OK {
-                let text =
-                    stack::text_at(main, -1).unwrap_or_else(|| "(error object is not a string)".to_owned());
+                let text = stack::pop_error_text(main);
                 ffi::lua_settop(main, 0);
                 context.log(&format!("lua loader error : {text}"));
                 give_up(context);

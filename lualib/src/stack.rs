@@ -98,6 +98,44 @@ macro_rules! native {
 }
 pub(crate) use native;
 
+/// Whether the value at `index` is this very native, so that its work can be done without calling it.
+///
+/// # Safety
+/// `state` is a valid state.
+pub(crate) unsafe fn is_native(state: *mut lua_State, index: c_int, native: ffi::lua_CFunction) -> bool {
+    // SAFETY: reads the value only. Stack: unchanged.
+    unsafe { ffi::lua_tocfunction(state, index) }.is_some_and(|found| std::ptr::fn_addr_eq(found, native))
+}
+
+/// Sees to the room that a native needs beyond its arguments.
+///
+/// # Safety
+/// `state` is the state the native was called with.
+pub(crate) unsafe fn make_room(state: *mut lua_State) -> Result<(), Failure> {
+    // SAFETY: does not raise. Stack: unchanged.
+    match unsafe { ffi::lua_checkstack(state, ROOM) } {
+        0 => Err("stack overflow".into()),
+        _ => Ok(()),
+    }
+}
+
+/// More than any native pushes at a time.
+const ROOM: c_int = 8;
+
+/// The text of the error value on top of `state`, which is popped.
+///
+/// # Safety
+/// There is a value on top.
+pub(crate) unsafe fn pop_error_text(state: *mut lua_State) -> String {
+    // SAFETY: reading a string that is on the stack; no conversion takes place. Stack: one value less.
+    unsafe {
+        let text = text_at(state, -1)
+            .unwrap_or_else(|| format!("(error object is a {} value)", type_name(state, -1)));
+        ffi::lua_pop(state, 1);
+        text
+    }
+}
+
 /// The bytes of the string at `index`, or none when there is no string (numbers are not converted).
 ///
 /// # Safety

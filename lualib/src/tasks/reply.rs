@@ -80,9 +80,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             let top = ffi::lua_gettop(state);
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
+            stack::make_room(state)?;
             let body = pack_values(vm, state, 1, top)?;
             reply(vm, state, body)
         }
@@ -186,9 +184,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             let number = ffi::lua_tointegerx(state, ffi::lua_upvalueindex(2), ptr::null_mut()) as u64;
-            if ffi::lua_checkstack(state, 8) == 0 {
-                return Err("stack overflow".into());
-            }
+            stack::make_room(state)?;
             if stack::bytes_at(state, 1) == Some(b"TEST") {
                 let wanted = (*vm).tasks.responses.get(&number).is_some_and(|response| !response.dead);
                 let wanted = wanted && is_alive(vm, number);
@@ -225,9 +221,7 @@ unsafe fn pack_response(vm: *mut Vm, state: *mut lua_State) -> Result<Option<Bod
     // SAFETY: as for `respond`.
     unsafe {
         let top: c_int = ffi::lua_gettop(state);
-        let native = ffi::lua_tocfunction(state, ffi::lua_upvalueindex(1))
-            .is_some_and(|function| ptr::fn_addr_eq(function, pack_native as ffi::lua_CFunction));
-        if native {
+        if stack::is_native(state, ffi::lua_upvalueindex(1), pack_native) {
             return pack_values(vm, state, 2, top).map(Some);
         }
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));

@@ -6,7 +6,7 @@ use std::ptr;
 use fulmar_engine::{Body, Handle, MessageType, SendFailure};
 use mlua::ffi::{self, lua_State};
 
-use super::run::unpack_answer;
+use super::run::unpack_delivery;
 use super::turn::push_pointer;
 use super::{NO_TASK, Resumed, State, Tag, Wait, anchor};
 use crate::core::{pack_failure, pack_native};
@@ -170,8 +170,7 @@ unsafe fn pack(vm: *mut Vm, state: *mut lua_State, class: c_int, first: c_int) -
         if ffi::lua_rawget(state, class) == ffi::LUA_TNIL {
             return Err("attempt to call a nil value (field 'pack')".into());
         }
-        let native = ffi::lua_tocfunction(state, -1)
-            .is_some_and(|function| ptr::fn_addr_eq(function, pack_native as ffi::lua_CFunction));
+        let native = stack::is_native(state, -1, pack_native);
         if native {
             ffi::lua_pop(state, 1);
             return pack_values(vm, state, first, top);
@@ -263,9 +262,7 @@ unsafe fn open_message(vm: *mut Vm, state: *mut lua_State, address: c_int) -> Re
     // SAFETY: by the caller.
     unsafe {
         ffi::lua_settop(state, ffi::lua_gettop(state).max(address + 1));
-        if ffi::lua_checkstack(state, 8) == 0 {
-            return Err("stack overflow".into());
-        }
+        stack::make_room(state)?;
         let message_type = push_protocol(vm, state, address + 1)?;
         ffi::lua_rotate(state, address + 2, 1);
         Ok(message_type)
@@ -371,7 +368,7 @@ unsafe extern "C-unwind" fn call_answered(
         ffi::lua_settop(state, 3);
         (*vm).push_slot(state, Slot::KeyUnpack);
         ffi::lua_rawget(state, 3);
-        let outcome = unpack_answer(vm, state, 4);
+        let outcome = unpack_delivery(vm, state, 4);
         stack::finish(state, outcome)
     }
 }

@@ -86,7 +86,7 @@ unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
         if stack::protect(from, body, as_argument(&mut id), 0) == ffi::LUA_OK {
             return Some(id);
         }
-        let text = pop_error_text(vm, from);
+        let text = stack::pop_error_text(from);
         (*vm).tasks.report(text);
         None
     }
@@ -166,13 +166,16 @@ unsafe extern "C-unwind" fn handled(
 ///
 /// # Safety
 /// `state` runs protected. May raise; the message stays in the service's memory until the turn ends then.
-unsafe fn unpack_delivery(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<c_int, stack::Failure> {
+pub(super) unsafe fn unpack_delivery(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    index: c_int,
+) -> Result<c_int, stack::Failure> {
     // SAFETY: the slice points into the message's block, which stays where it is, in `unpacking`, while `unpack` runs.
     // Stack: n values and one more on top.
     unsafe {
         let before = ffi::lua_gettop(state);
-        let native = ffi::lua_tocfunction(state, index)
-            .is_some_and(|function| ptr::fn_addr_eq(function, unpack_native as ffi::lua_CFunction));
+        let native = stack::is_native(state, index, unpack_native);
         if native && let Some(message) = take_message(&mut (*vm).tasks.delivery) {
             // Finalizers may run meanwhile, and with them anything that ends in here again.
             let depth = (*vm).tasks.unpacking.len();
@@ -209,19 +212,6 @@ fn take_message(delivery: &mut Option<Delivery>) -> Option<Message> {
             None
         }
     }
-}
-
-/// Unpacks the answer in the delivery with the protocol table at `index`; for continuations of `call`.
-///
-/// # Safety
-/// As for [`unpack_delivery`].
-pub(super) unsafe fn unpack_answer(
-    vm: *mut Vm,
-    state: *mut lua_State,
-    unpack: c_int,
-) -> Result<c_int, stack::Failure> {
-    // SAFETY: by the caller.
-    unsafe { unpack_delivery(vm, state, unpack) }
 }
 
 /// Starts a task whose thread holds a function and its arguments.
@@ -402,7 +392,7 @@ unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: Option<&'sta
     // SAFETY: the thread is not running.
     unsafe {
         let thread = (*vm).tasks.task(id).thread;
-        let text = describe(vm, from, Failed { thread, text });
+        let text = describe(from, Failed { thread, text });
         refuse_request(vm, id);
         end(vm, from, id);
         (*vm).tasks.report(text);
@@ -468,7 +458,7 @@ struct Failed {
 }
 
 /// The text of a failure with the traceback of the thread.
-unsafe fn describe(vm: *mut Vm, from: *mut lua_State, mut failed: Failed) -> String {
+unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> String {
     unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
         // SAFETY: index 1 is the failure; the error value on top of the thread is moved out and back, because the thread
         // may have no room for a copy. Stack: the text.
@@ -490,7 +480,7 @@ unsafe fn describe(vm: *mut Vm, from: *mut lua_State, mut failed: Failed) -> Str
     // SAFETY: the argument outlives the protected call. The stack of `from` is restored by `pop_error_text`.
     unsafe {
         let status = stack::protect(from, body, as_argument(&mut failed), 1);
-        let text = pop_error_text(vm, from);
+        let text = stack::pop_error_text(from);
         if status == ffi::LUA_ERRMEM {
             "not enough memory".to_owned()
         } else {
@@ -506,16 +496,5 @@ pub(crate) unsafe extern "C-unwind" fn traceback(state: *mut lua_State) -> c_int
         let text = ffi::luaL_tolstring(state, 1, ptr::null_mut());
         ffi::luaL_traceback(state, state, text, 1);
         1
-    }
-}
-
-/// Pops the error value on top of `state` and gives its text.
-pub(super) unsafe fn pop_error_text(_vm: *mut Vm, state: *mut lua_State) -> String {
-    // SAFETY: reading a string that is on the stack; no conversion takes place. Stack: one value less.
-    unsafe {
-        let text = stack::text_at(state, -1)
-            .unwrap_or_else(|| format!("(error object is a {} value)", stack::type_name(state, -1)));
-        ffi::lua_pop(state, 1);
-        text
     }
 }

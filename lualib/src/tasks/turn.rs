@@ -300,7 +300,7 @@ unsafe fn unknown(vm: *mut Vm, from: *mut lua_State, delivery: Delivery, hook: S
         let status = stack::protect(from, call_hook, crate::vm::as_argument(&mut slot), 0);
         (*vm).tasks.delivery = None;
         if status != ffi::LUA_OK {
-            let text = super::run::pop_error_text(vm, from);
+            let text = stack::pop_error_text(from);
             (*vm).tasks.report(text);
         }
     }
@@ -538,7 +538,7 @@ unsafe fn call_back(vm: *mut Vm, message: Message, forward: bool) {
         release_lent(vm);
         (*vm).tasks.delivery = None;
         if status != ffi::LUA_OK {
-            let text = super::run::pop_error_text(vm, main);
+            let text = stack::pop_error_text(main);
             if status == ffi::LUA_ERRMEM {
                 culprit.log_out_of_memory(&*vm);
             } else {
@@ -614,7 +614,7 @@ native! {
         unsafe {
             ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
             let forward = ffi::lua_toboolean(state, 2) != 0;
-            let is_native = ffi::lua_tocfunction(state, 1).is_some_and(|f| std::ptr::fn_addr_eq(f, dispatch_message as ffi::lua_CFunction));
+            let is_native = stack::is_native(state, 1, dispatch_message);
             let vm = Vm::of(state);
             ffi::lua_pushvalue(state, 1);
             (*vm).pop_slot(state, Slot::Callback);
