@@ -263,26 +263,39 @@ unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome)
         match ffi::lua_type(state, 1) {
             ffi::LUA_TNIL | ffi::LUA_TNONE => read(&[]),
             ffi::LUA_TSTRING => read(stack::bytes_at(state, 1).unwrap_or_default()),
-            ffi::LUA_TLIGHTUSERDATA => {
-                let data = ffi::lua_touserdata(state, 1).cast::<u8>().cast_const();
-                let len = ffi::luaL_optinteger(state, 2, 0);
-                if data.is_null() {
-                    return if len == 0 {
-                        read(&[])
-                    } else {
-                        Err("deserialize null pointer".into())
-                    };
-                }
-                let vm = Vm::of(state);
-                let held = (*vm).script_len(data).map_err(|error| error.to_string())?;
-                let len = usize::try_from(len).unwrap_or(0).min(held);
-                (*vm).reading.begin(data);
-                let outcome = read(std::slice::from_raw_parts(data, len));
-                (*vm).reading.end();
-                outcome
-            }
+            ffi::LUA_TLIGHTUSERDATA => with_block(state, 1, read),
             _ => Err(format!("invalid param {}", stack::type_name(state, 1)).into()),
         }
+    }
+}
+
+/// Runs `read` on the bytes of the block whose pointer is at `index`, with its size behind it; this service owns it.
+///
+/// # Safety
+/// `read` may raise: it owns nothing then.
+pub(crate) unsafe fn with_block(
+    state: *mut lua_State,
+    index: c_int,
+    read: impl FnOnce(&[u8]) -> Outcome,
+) -> Outcome {
+    // SAFETY: as for `with_bytes`.
+    unsafe {
+        let data = ffi::lua_touserdata(state, index).cast::<u8>().cast_const();
+        let len = ffi::luaL_optinteger(state, index + 1, 0);
+        if data.is_null() {
+            return if len == 0 {
+                read(&[])
+            } else {
+                Err("deserialize null pointer".into())
+            };
+        }
+        let vm = Vm::of(state);
+        let held = (*vm).script_len(data).map_err(|error| error.to_string())?;
+        let len = usize::try_from(len).unwrap_or(0).min(held);
+        (*vm).reading.begin(data);
+        let outcome = read(std::slice::from_raw_parts(data, len));
+        (*vm).reading.end();
+        outcome
     }
 }
 

@@ -26,6 +26,7 @@ mod profile;
 pub mod seri;
 mod signal;
 mod snlua;
+mod sproto;
 mod stack;
 mod tasks;
 mod vm;

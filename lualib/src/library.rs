@@ -6,11 +6,12 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
-use crate::{code_cache, core, embedded, launch, memory_module, profile, stack};
+use crate::{code_cache, core, embedded, launch, memory_module, profile, sproto, stack};
 
 /// Modules written in Rust.
 const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.core", core::open),
+    ("sproto.core", sproto::open),
     ("skynet.profile", profile::open),
     ("skynet.codecache", code_cache::open),
     ("skynet.memory", memory_module::open),

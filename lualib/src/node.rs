@@ -13,6 +13,7 @@ use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Rando
 use crate::code_cache::CodeCache;
 use crate::config::Settings;
 use crate::snlua::Snlua;
+use crate::sproto::Schemas;
 use crate::{embedded, signal};
 
 /// What all Lua services of a node share.
@@ -21,6 +22,8 @@ pub(crate) struct Node {
     pub(crate) cache: CodeCache,
     /// The file that loads services; none: the embedded loader.
     loader: Option<CString>,
+    /// The schemas of `sproto`.
+    pub(crate) schemas: Schemas,
     /// Where the seeds of Lua's string hashes come from.
     seed: AtomicU64,
 }
@@ -32,6 +35,7 @@ impl Node {
             settings,
             cache: CodeCache::default(),
             loader,
+            schemas: Schemas::default(),
             seed: AtomicU64::new(seed),
         }
     }

@@ -19,6 +19,7 @@ use crate::node::Node;
 use crate::profile::Profiles;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
+use crate::sproto::Buffers;
 use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
@@ -44,6 +45,8 @@ pub(crate) struct Vm {
     pub(crate) cache_mode: code_cache::Mode,
     /// The text of the error being raised; see `stack::finish`.
     pub(crate) raised: String,
+    /// What sproto messages are written into.
+    pub(crate) buffers: Buffers,
     /// Blocks of Lua code that natives read right now.
     pub(crate) reading: Reading,
     /// Blocks that Lua code of this service owns right now.
@@ -111,6 +114,7 @@ impl Vm {
             dumped: Vec::new(),
             cache_mode: code_cache::Mode::On,
             raised: String::new(),
+            buffers: Buffers::default(),
             reading: Reading::default(),
             script_blocks: 0,
             asked_limit: None,
@@ -230,7 +234,7 @@ impl Reading {
 
 /// About where the stack of this thread ends now: it grows downwards.
 #[inline(always)]
-fn frame() -> usize {
+pub(crate) fn frame() -> usize {
     let mark = 0u8;
     (&raw const mark).addr()
 }

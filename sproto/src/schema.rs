@@ -241,11 +241,13 @@ impl Kind {
     /// 10 to the number of decimal places: what a [`Kind::Decimal`] is multiplied with. 1 for everything else.
     pub fn scale(self) -> f64 {
         match self {
-            Kind::Decimal(digits) => 10f64.powi(digits.into()),
+            Kind::Decimal(digits) => POWERS.get(usize::from(digits)).copied().unwrap_or(1e9),
             _ => 1.0,
         }
     }
 }
+
+const POWERS: [f64; 10] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
 
 /// The largest tag of a field or a protocol.
 pub const MAX_TAG: u16 = 32766;
@@ -261,7 +263,7 @@ impl fmt::Display for Schema {
                 write!(f, "\t{} ({}) {list}", field.name, field.tag)?;
                 match field.kind {
                     Kind::Integer => f.write_str("integer")?,
-                    Kind::Decimal(digits) => write!(f, "integer({digits})")?,
+                    Kind::Decimal(digits) => write!(f, "decimal({})", 10u64.pow(digits.into()))?,
                     Kind::Boolean => f.write_str("boolean")?,
                     Kind::Double => f.write_str("double")?,
                     Kind::String => f.write_str("string")?,
@@ -270,7 +272,10 @@ impl fmt::Display for Schema {
                 }
                 match field.shape {
                     Shape::Keyed { key } => writeln!(f, " key[{key}]")?,
-                    Shape::Pairs => writeln!(f, " pairs")?,
+                    Shape::Pairs => {
+                        let (key, value) = self.pair_tags(field).unwrap_or_default();
+                        writeln!(f, " key[{key}] value[{value}]")?;
+                    }
                     Shape::One | Shape::Array => writeln!(f)?,
                 }
             }

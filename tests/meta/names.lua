@@ -33,6 +33,16 @@ return {
 	["skynet.codecache"] = { "clear mode loadfile" },
 	["skynet.profile"] = { "start stop resume wrap" },
 	["skynet.memory"] = { "total block info current dump dumpinfo jestat mallctl dumpheap profactive" },
+	["sproto"] = {
+		"new sharenew parse pack unpack host exist_type exist_proto encode decode pencode pdecode queryproto",
+		"request_encode response_encode request_decode response_decode default",
+	},
+	["sproto.core"] = {
+		"newproto deleteproto dumpproto querytype protocol encode decode default pack unpack saveproto loadproto",
+		"parse",
+	},
+	["sprotoparser"] = { "parse dump" },
+	["sprotoloader"] = { "register save load" },
 	["skynet.queue"] = "function",
 	["skynet.inject"] = "function",
 }
