@@ -148,8 +148,11 @@ impl Value {
 
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
-        // SAFETY: the tag says which part of the union is there.
-        (self.tag == INTEGER).then(|| unsafe { self.payload.integer })
+        match self.tag {
+            // SAFETY: the tag says which part of the union is there.
+            INTEGER => Some(unsafe { self.payload.integer }),
+            _ => None,
+        }
     }
 
     #[inline(always)]
