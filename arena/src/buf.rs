@@ -201,6 +201,12 @@ impl BufMut {
         links::attach(self, buf)
     }
 
+    /// Whether anything is attached.
+    #[inline]
+    pub fn has_attachments(&self) -> bool {
+        self.block().header().link_count.load(Relaxed) != 0
+    }
+
     /// The attached buffers, in the order in which they were attached.
     pub fn attachments(&self) -> Attachments<'_> {
         Attachments::new(self.block())

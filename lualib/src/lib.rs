@@ -23,6 +23,7 @@ mod memory_module;
 mod names;
 mod node;
 mod profile;
+mod raw;
 pub mod seri;
 mod signal;
 mod snlua;
@@ -30,7 +31,6 @@ mod sproto;
 mod stack;
 mod tasks;
 mod vm;
-mod wanted;
 
 pub use node::{
     BootError, Script, boot, boot_deterministic, exec, is_embedded_service, is_native_service, lua_version,

@@ -14,7 +14,7 @@ use crate::code_cache::CodeCache;
 use crate::config::Settings;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
-use crate::{embedded, signal};
+use crate::{embedded, raw, signal};
 
 /// What all Lua services of a node share.
 pub(crate) struct Node {
@@ -87,6 +87,8 @@ pub enum BootError {
     Build(BuildError),
     /// The handler that interrupts Lua code cannot be installed.
     Signal(io::Error),
+    /// The program is linked with a Lua that this crate does not know: not the one that it compiles.
+    ForeignLua,
     /// The log service does not start.
     Logger {
         /// Its module (`logservice`).
@@ -108,6 +110,7 @@ impl fmt::Display for BootError {
         match self {
             BootError::Build(error) => write!(f, "{error}"),
             BootError::Signal(error) => write!(f, "cannot install the interrupt handler: {error}"),
+            BootError::ForeignLua => write!(f, "this is not the Lua 5.5.1 that the host is made for"),
             BootError::Logger { module, .. } => write!(f, "Can't launch {module} service"),
             BootError::Bootstrap { line, .. } => write!(f, "Bootstrap error : {line}"),
         }
@@ -119,6 +122,7 @@ impl std::error::Error for BootError {
         match self {
             BootError::Build(error) => Some(error),
             BootError::Signal(error) => Some(error),
+            BootError::ForeignLua => None,
             BootError::Logger { reason, .. } | BootError::Bootstrap { reason, .. } => Some(reason),
         }
     }
@@ -154,6 +158,9 @@ const EPOCH_SECONDS: u64 = 1_700_000_000;
 
 fn launch(settings: &Settings, builder: EngineBuilder, seed: u64) -> Result<Engine, BootError> {
     signal::install().map_err(BootError::Signal)?;
+    if !raw::is_expected() {
+        return Err(BootError::ForeignLua);
+    }
     let node = Arc::new(Node::new(settings.clone(), seed));
     let engine = builder
         .harbor(settings.harbor)

@@ -17,6 +17,7 @@ use crate::code_cache::{self, Bytecode};
 use crate::memory::{self, Memory};
 use crate::node::Node;
 use crate::profile::Profiles;
+use crate::raw;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
 use crate::sproto::Buffers;
@@ -28,6 +29,8 @@ pub(crate) struct Vm {
     pub(crate) main: *mut lua_State,
     /// A thread that never runs: its stack holds what the host must find without a table lookup. See [`Slot`].
     pub(crate) vault: *mut lua_State,
+    /// What is in some of its slots, by address.
+    pub(crate) fixed: Fixed,
     pub(crate) context: Context,
     pub(crate) node: Arc<Node>,
     pub(crate) arena: Arena,
@@ -81,6 +84,31 @@ pub(crate) enum Slot {
 
 const SLOTS: c_int = 11;
 
+/// Objects that the vault keeps for the state's life.
+#[derive(Clone, Copy)]
+pub(crate) struct Fixed {
+    pub(crate) protocols: *const raw::Table,
+    pub(crate) id: *const raw::Text,
+    pub(crate) pack: *const raw::Text,
+    pub(crate) unpack: *const raw::Text,
+    pub(crate) dispatch: *const raw::Text,
+    pub(crate) trace: *const raw::Text,
+}
+
+impl Default for Fixed {
+    fn default() -> Fixed {
+        let text = ptr::null();
+        Fixed {
+            protocols: ptr::null(),
+            id: text,
+            pack: text,
+            unpack: text,
+            dispatch: text,
+            trace: text,
+        }
+    }
+}
+
 impl Vm {
     /// Opens a state with the standard libraries.
     ///
@@ -104,6 +132,7 @@ impl Vm {
         let mut vm = Box::new(Vm {
             main,
             vault: ptr::null_mut(),
+            fixed: Fixed::default(),
             packer: Packer::new(arena),
             strings,
             arrived_bytes: 0,
@@ -171,12 +200,8 @@ impl Vm {
     /// # Safety
     /// `state` belongs to this host and has a free stack slot.
     pub(crate) unsafe fn push_slot(&self, state: *mut lua_State, slot: Slot) {
-        // SAFETY: the vault keeps its slots for the state's life and always has room for a few more values; neither call
-        // allocates. Stack of `state`: one value more; of the vault: unchanged.
-        unsafe {
-            ffi::lua_pushvalue(self.vault, slot as c_int);
-            ffi::lua_xmove(self.vault, state, 1);
-        }
+        // SAFETY: the vault keeps its slots for the state's life. Stack of `state`: one value more; of the vault: unchanged.
+        unsafe { raw::push(state, *raw::at(self.vault, slot as c_int)) }
     }
 
     /// Moves the value on top of `state` into a fixed slot.
@@ -279,6 +304,21 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
         ffi::lua_pushcclosure(vault, tasks::unknown_response, 0);
         ffi::lua_replace(vault, Slot::UnknownResponse as c_int);
         (*vm).vault = vault;
+        let text = |slot: Slot| {
+            (*raw::at(vault, slot as c_int))
+                .as_short_text()
+                .unwrap_or(ptr::null())
+        };
+        (*vm).fixed = Fixed {
+            protocols: (*raw::at(vault, Slot::Protocols as c_int))
+                .as_table()
+                .unwrap_or(ptr::null()),
+            id: text(Slot::KeyId),
+            pack: text(Slot::KeyPack),
+            unpack: text(Slot::KeyUnpack),
+            dispatch: text(Slot::KeyDispatch),
+            trace: text(Slot::KeyTrace),
+        };
         0
     }
 }

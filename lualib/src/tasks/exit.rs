@@ -50,13 +50,13 @@ unsafe fn refuse_requests(vm: *mut Vm) {
 /// Tells every service that this one waits for that it is gone: PTYPE_ERROR, session 0.
 fn forsake(vm: &mut Vm) {
     let mut watched: Vec<Handle> = Vec::new();
-    for wait in vm.tasks.waits.values() {
+    for (_, wait) in vm.tasks.waits.iter() {
         if let Wait::Call {
             to: Destination::Handle(to),
             ..
         }
-        | Wait::Run {
-            to: Some(Destination::Handle(to)),
+        | Wait::Request {
+            to: Destination::Handle(to),
             ..
         } = wait
         {
@@ -101,7 +101,7 @@ native! {
             let to = destination(state, 1)?;
             let tasks = &mut (*vm).tasks;
             let mut sessions: Vec<i32> =
-                tasks.waits.iter().filter(|(_, wait)| wait.is_for(|other| *other == to)).map(|(s, _)| *s).collect();
+                tasks.waits.iter().filter(|(_, wait)| wait.is_for(|other| *other == to)).map(|(session, _)| session).collect();
             sessions.sort_unstable();
             for session in sessions {
                 tasks.fail(session);

@@ -6,9 +6,9 @@ use mlua::ffi::{self, lua_State};
 
 use super::run::{end, refuse_request, take_task};
 use super::{Fork, State, TaskId, Wait, anchor, release_anchor};
+use crate::raw;
 use crate::stack::{self, native};
 use crate::vm::Vm;
-use crate::wanted;
 
 pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
     &[(c"killthread", killthread), (c"clear_forks", clear_forks)];
@@ -24,7 +24,7 @@ native! {
             ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
             let vm = Vm::of(state);
             let values = ffi::lua_gettop(state);
-            if values == 1 && wanted::results(state) == 0 {
+            if values == 1 && raw::wanted_results(state) == 0 {
                 // Nobody looks at the thread: the one that will run the function is chosen when its turn comes.
                 let function = anchor(state);
                 (*vm).tasks.forks.push_back(Fork::Function(function));
@@ -125,20 +125,20 @@ pub(super) unsafe fn forget_wait(vm: *mut Vm, session: i32) {
     // SAFETY: by the caller; the anchors of a wait are live until it is removed.
     unsafe {
         let waits = &raw mut (*vm).tasks.waits;
-        match (*waits).remove(&session) {
+        match (*waits).remove(session) {
             Some(Wait::Sleep { timer, token, .. }) => {
                 if timer {
                     (*waits).insert(session, Wait::Cancelled);
                 }
                 super::wait::forget_token(vm, token);
             }
-            Some(Wait::Run { traceback, .. }) => {
+            Some(Wait::Timer { traceback, .. }) => {
                 (*waits).insert(session, Wait::Cancelled);
                 if let Some(traceback) = traceback {
                     release_anchor(vm, traceback);
                 }
             }
-            Some(Wait::Call { .. } | Wait::Cancelled) => {
+            Some(Wait::Call { .. } | Wait::Request { .. } | Wait::Cancelled) => {
                 (*waits).insert(session, Wait::Cancelled);
             }
             None => {}

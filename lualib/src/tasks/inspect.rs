@@ -21,7 +21,7 @@ native! {
         // SAFETY: pushes one integer.
         unsafe {
             let tasks = &(*Vm::of(state)).tasks;
-            let count = tasks.waits.values().filter(|wait| !matches!(wait, Wait::Cancelled)).count();
+            let count = tasks.waits.iter().filter(|(_, wait)| !matches!(wait, Wait::Cancelled)).count();
             ffi::lua_pushinteger(state, (count + tasks.woken.len() + tasks.failed.len()) as ffi::lua_Integer);
             Ok(1)
         }
@@ -42,8 +42,8 @@ native! {
             let sessions = ffi::lua_newuserdatauv(state, size.max(1), 0).cast::<i32>();
             // The allocation may have run finalizers, which start and end waits.
             let mut count = 0;
-            for session in (*vm).tasks.waits.keys().take(room) {
-                sessions.add(count).write(*session);
+            for (session, _) in (*vm).tasks.waits.iter().take(room) {
+                sessions.add(count).write(session);
                 count += 1;
             }
             ffi::lua_createtable(state, 0, count as c_int);
@@ -60,15 +60,15 @@ native! {
 unsafe fn push_waiter(vm: *mut Vm, state: *mut lua_State, session: i32) {
     // SAFETY: anchors of live tasks are live. Stack: one value more; nothing raises.
     unsafe {
-        let place = match (*vm).tasks.waits.get(&session) {
+        let place = match (*vm).tasks.waits.get(session) {
             Some(Wait::Call { task, .. } | Wait::Sleep { task, .. }) => {
                 Some((&*vm).tasks.list[*task as usize].anchor)
             }
-            Some(Wait::Run {
+            Some(Wait::Timer {
                 traceback: Some(place),
                 ..
             }) => Some(*place),
-            Some(Wait::Run {
+            Some(Wait::Timer {
                 thread: Some(task), ..
             }) => Some((&*vm).tasks.list[*task as usize].anchor),
             _ => None,

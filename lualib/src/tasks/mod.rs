@@ -21,6 +21,7 @@ mod run;
 mod trace;
 mod turn;
 mod wait;
+mod waits;
 
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
@@ -29,6 +30,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use fulmar_engine::{Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
+use self::waits::Waits;
+use crate::raw;
 use crate::vm::{Slot, Vm};
 
 pub(crate) use exit::abandon;
@@ -88,32 +91,13 @@ impl Hasher for FastHasher {
     fn write_u32(&mut self, value: u32) {
         self.write_u64(u64::from(value));
     }
+    fn write_i32(&mut self, value: i32) {
+        self.write_u64(u64::from(value.cast_unsigned()));
+    }
     fn write_usize(&mut self, value: usize) {
         self.write_u64(value as u64);
     }
 }
-
-/// Sessions count up: neighbours in time are kept neighbours in memory, so that arming and firing many timers walks through
-/// the table instead of jumping about in it. The upper bits, which the table compares first, are mixed.
-#[derive(Default)]
-pub(crate) struct SessionHasher(u64);
-
-impl Hasher for SessionHasher {
-    fn finish(&self) -> u64 {
-        self.0 ^ (self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) & !(u64::MAX >> 7))
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-    fn write_i32(&mut self, value: i32) {
-        self.0 = u64::from(value as u32);
-    }
-}
-
-/// A map keyed by session numbers.
-pub(crate) type SessionMap<V> = HashMap<i32, V, BuildHasherDefault<SessionHasher>>;
 
 /// A map keyed by small integers or pointers that no stranger chooses.
 pub(crate) type FastMap<K, V> = HashMap<K, V, BuildHasherDefault<FastHasher>>;
@@ -173,14 +157,14 @@ pub(crate) enum Wait {
     Call { task: TaskId, to: Destination },
     /// A task in `sleep` (with a timer) or `wait` (without).
     Sleep { task: TaskId, timer: bool, token: Token },
-    /// The answer starts a task that runs the anchored function: a timer, or one request of a set.
-    Run {
+    /// A timer: it starts the task of `thread`, or one that runs the anchored function.
+    Timer {
         function: Anchor,
         thread: Option<TaskId>,
-        answer: bool,
         traceback: Option<Anchor>,
-        to: Option<Destination>,
     },
+    /// One request of a set: the answer starts a task that runs the anchored function.
+    Request { function: Anchor, to: Destination },
     /// Nobody any more: the late answer is dropped.
     Cancelled,
 }
@@ -228,7 +212,7 @@ pub(crate) struct Tasks {
     /// Places in `list` without a thread.
     vacant: Vec<TaskId>,
     by_thread: FastMap<usize, TaskId>,
-    waits: SessionMap<Wait>,
+    waits: Waits,
     woken: VecDeque<TaskId>,
     failed: VecDeque<TaskId>,
     forks: VecDeque<Fork>,
@@ -275,7 +259,7 @@ impl Tasks {
             idle: Vec::new(),
             vacant: Vec::new(),
             by_thread: FastMap::default(),
-            waits: SessionMap::default(),
+            waits: Waits::default(),
             woken: VecDeque::new(),
             failed: VecDeque::new(),
             forks: VecDeque::new(),
@@ -325,7 +309,7 @@ impl Vm {
     fn new_session(&mut self) -> i32 {
         loop {
             let session = self.context.new_session();
-            if !self.tasks.waits.contains_key(&session) {
+            if !self.tasks.waits.contains(session) {
                 return session;
             }
         }
@@ -366,7 +350,7 @@ unsafe fn push_anchored(vm: *mut Vm, state: *mut lua_State, anchor: Anchor) {
     unsafe {
         let vault = (*vm).vault;
         ffi::lua_rawgeti(vault, Slot::Anchors as c_int, ffi::lua_Integer::from(anchor));
-        ffi::lua_xmove(vault, state, 1);
+        raw::push(state, raw::pop(vault));
     }
 }
 
@@ -378,7 +362,7 @@ unsafe fn release_anchor(vm: *mut Vm, anchor: Anchor) {
     // SAFETY: `false` overwrites a present key, so nothing grows and nothing raises; the vault has room.
     unsafe {
         let vault = (*vm).vault;
-        ffi::lua_pushboolean(vault, 0);
+        raw::push(vault, raw::Value::boolean(false));
         ffi::lua_rawseti(vault, Slot::Anchors as c_int, ffi::lua_Integer::from(anchor));
         (*vm).tasks.vacant_anchors.push(anchor);
     }

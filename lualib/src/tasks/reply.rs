@@ -9,6 +9,7 @@ use mlua::ffi::{self, lua_State};
 use super::request::{Destination, Sent, pack_values, send_body, take_body};
 use super::{Response, Tag};
 use crate::core::pack_native;
+use crate::raw;
 use crate::stack::{self, Failure, native};
 use crate::vm::Vm;
 
@@ -79,9 +80,7 @@ native! {
         // SAFETY: packing may raise with nothing owned on this frame. Stack: one result.
         unsafe {
             let vm = Vm::of(state);
-            let top = ffi::lua_gettop(state);
-            stack::make_room(state)?;
-            let body = pack_values(vm, state, 1, top)?;
+            let body = pack_values(vm, state, 1, raw::count(state))?;
             reply(vm, state, body)
         }
     }
@@ -95,7 +94,7 @@ unsafe fn reply(vm: *mut Vm, state: *mut lua_State, body: Body) -> stack::Outcom
             None if answers_nobody(&mut *vm) => false,
             None => return Err("No session".into()),
         };
-        ffi::lua_pushboolean(state, sent.into());
+        raw::push(state, raw::Value::boolean(sent));
         Ok(1)
     }
 }

@@ -10,6 +10,7 @@ use super::run::unpack_delivery;
 use super::turn::push_pointer;
 use super::{NO_TASK, Resumed, State, Tag, Wait, anchor};
 use crate::core::{pack_failure, pack_native};
+use crate::raw;
 use crate::seri::Attach;
 use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::{Slot, Vm};
@@ -50,7 +51,7 @@ impl Wait {
     /// Whether this waits for an answer of a service that `accepts` names.
     pub(super) fn is_for(&self, accepts: impl Fn(&Destination) -> bool) -> bool {
         match self {
-            Wait::Call { to, .. } | Wait::Run { to: Some(to), .. } => accepts(to),
+            Wait::Call { to, .. } | Wait::Request { to, .. } => accepts(to),
             _ => false,
         }
     }
@@ -63,6 +64,12 @@ impl Wait {
 pub(crate) unsafe fn destination(state: *mut lua_State, index: c_int) -> Result<Destination, Failure> {
     // SAFETY: reads of stack values. Stack: unchanged.
     unsafe {
+        if index <= raw::count(state)
+            && let Some(bits) = (*raw::at(state, index)).as_integer()
+            && bits as u32 != 0
+        {
+            return Ok(Destination::Handle(Handle::from_bits(bits as u32)));
+        }
         match ffi::lua_type(state, index) {
             ffi::LUA_TNUMBER => {
                 let bits = ffi::lua_tointegerx(state, index, ptr::null_mut()) as u32;
@@ -158,23 +165,28 @@ pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int)
     }
 }
 
-/// Packs the values `first..=top` by the protocol whose table is at `class`.
+/// Packs the values from index `first` on by a protocol, whose table is on the stack.
 ///
 /// # Safety
-/// `state` runs protected. May raise through the protocol's own `pack`; no value with a destructor is alive then.
-unsafe fn pack(vm: *mut Vm, state: *mut lua_State, class: c_int, first: c_int) -> Result<Body, Failure> {
+/// `state` runs protected, with a free slot. May raise through the protocol's own `pack`; no value with a destructor is alive then.
+#[inline]
+unsafe fn pack(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    class: *const raw::Table,
+    first: c_int,
+) -> Result<Body, Failure> {
     // SAFETY: the packer lives in the service's memory. Stack: a foreign `pack` leaves its results on top.
     unsafe {
-        let top = ffi::lua_gettop(state);
-        (*vm).push_slot(state, Slot::KeyPack);
-        if ffi::lua_rawget(state, class) == ffi::LUA_TNIL {
-            return Err("attempt to call a nil value (field 'pack')".into());
-        }
-        let native = stack::is_native(state, -1, pack_native);
-        if native {
-            ffi::lua_pop(state, 1);
+        let top = raw::count(state);
+        let packer = raw::field(class, (*vm).fixed.pack);
+        if packer.is_native(pack_native) {
             return pack_values(vm, state, first, top);
         }
+        if packer.is_nil() {
+            return Err("attempt to call a nil value (field 'pack')".into());
+        }
+        raw::push(state, packer);
         ffi::lua_rotate(state, first, 1);
         ffi::lua_callk(state, top - first + 1, 2, 0, None);
         take_body(vm, state, first)
@@ -207,32 +219,64 @@ pub(super) unsafe fn pack_values(
     }
 }
 
-/// Pushes the protocol named at `index` (its name or number) and gives its id.
+/// Puts the protocol that is named at `index` (its name or number) in the place of its name. Gives its table and its id.
 ///
 /// # Safety
-/// `state` has a free slot. Stack: the protocol's table on top, if there is such a protocol.
-unsafe fn push_protocol(vm: *mut Vm, state: *mut lua_State, index: c_int) -> Result<MessageType, Failure> {
-    // SAFETY: raw table reads do not raise for a key that is not nil; the vault, where the keys are, has room for two values and
-    // its stack is restored.
+/// There is a value at `index`.
+#[inline]
+unsafe fn open_protocol(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    index: c_int,
+) -> Result<(*const raw::Table, MessageType), Failure> {
+    // SAFETY: the table of protocols lives as long as the state. Stack: one value replaced.
     unsafe {
-        if !matches!(ffi::lua_type(state, index), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
+        let place = raw::at(state, index);
+        let class = match (*place).as_short_text() {
+            Some(name) => raw::field((*vm).fixed.protocols, name),
+            None => look_protocol_up(vm, *place),
+        };
+        let Some(table) = class.as_table() else {
             return Err("attempt to index a nil value (local 'p')".into());
+        };
+        *place = class;
+        let id = match raw::field(table, (*vm).fixed.id).as_integer() {
+            Some(id) => id,
+            None => id_of(vm, class),
+        };
+        match u8::try_from(id) {
+            Ok(id) => Ok((table, MessageType(id))),
+            Err(_) => Err("protocol id out of range".into()),
         }
+    }
+}
+
+/// The protocol of a key that is no short string.
+#[cold]
+unsafe fn look_protocol_up(vm: *mut Vm, key: raw::Value) -> raw::Value {
+    // SAFETY: raw table reads do not raise for a number or a string; the vault has room, and its stack is restored.
+    unsafe {
         let vault = (*vm).vault;
-        ffi::lua_pushvalue(state, index);
-        ffi::lua_xmove(state, vault, 1);
-        if ffi::lua_rawget(vault, Slot::Protocols as c_int) != ffi::LUA_TTABLE {
-            ffi::lua_pop(vault, 1);
-            return Err("attempt to index a nil value (local 'p')".into());
+        raw::push(vault, key);
+        if matches!(ffi::lua_type(vault, -1), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
+            ffi::lua_rawget(vault, Slot::Protocols as c_int);
         }
-        ffi::lua_pushvalue(vault, Slot::KeyId as c_int);
+        raw::pop(vault)
+    }
+}
+
+/// The id of a protocol that does not have it as an integer: by Lua's rules for numbers.
+#[cold]
+unsafe fn id_of(vm: *mut Vm, class: raw::Value) -> ffi::lua_Integer {
+    // SAFETY: as for `look_protocol_up`.
+    unsafe {
+        let vault = (*vm).vault;
+        raw::push(vault, class);
+        (*vm).push_slot(vault, Slot::KeyId);
         ffi::lua_rawget(vault, -2);
         let id = ffi::lua_tointegerx(vault, -1, ptr::null_mut());
-        ffi::lua_pop(vault, 1);
-        ffi::lua_xmove(vault, state, 1);
-        u8::try_from(id)
-            .map(MessageType)
-            .map_err(|_| "protocol id out of range".into())
+        ffi::lua_pop(vault, 2);
+        id
     }
 }
 
@@ -248,24 +292,27 @@ pub(super) unsafe fn suspend(state: *mut lua_State, session: i32, continuation: 
             task.state = State::Suspended;
             task.session = session;
         }
-        ffi::lua_pushlightuserdata(state, suspend_mark());
+        raw::push(state, raw::Value::light(suspend_mark()));
         ffi::lua_yieldk(state, 1, 0, Some(continuation))
     }
 }
 
-/// For the arguments (addr, typename, ...) from `address` on: puts the protocol's table behind the name, in front of the
-/// values to pack, and sees to room for what follows.
+/// For the arguments (addr, typename, ...) from `address` on: puts the protocol's table in the place of its name.
 ///
 /// # Safety
-/// As for [`push_protocol`]. Stack: one value more.
-unsafe fn open_message(vm: *mut Vm, state: *mut lua_State, address: c_int) -> Result<MessageType, Failure> {
+/// `state` is the one the native was called with, so that it has more free slots than any native uses.
+#[inline]
+unsafe fn open_message(
+    vm: *mut Vm,
+    state: *mut lua_State,
+    address: c_int,
+) -> Result<(*const raw::Table, MessageType), Failure> {
     // SAFETY: by the caller.
     unsafe {
-        ffi::lua_settop(state, ffi::lua_gettop(state).max(address + 1));
-        stack::make_room(state)?;
-        let message_type = push_protocol(vm, state, address + 1)?;
-        ffi::lua_rotate(state, address + 2, 1);
-        Ok(message_type)
+        if raw::count(state) <= address {
+            ffi::lua_settop(state, address + 1);
+        }
+        open_protocol(vm, state, address + 1)
     }
 }
 
@@ -336,19 +383,19 @@ unsafe extern "C-unwind" fn call(state: *mut lua_State) -> c_int {
     }
 }
 
-/// Everything of `call` before it suspends. Stack afterwards: addr, typename, protocol.
+/// Everything of `call` before it suspends. Stack afterwards: addr, protocol.
 unsafe fn prepare_call(state: *mut lua_State) -> Outcome {
     // SAFETY: `pack` may raise, with nothing but plain values alive; names are read afterwards.
     unsafe {
         let vm = Vm::of(state);
         check_yieldable(state)?;
-        let message_type = open_message(vm, state, 1)?;
+        let (class, message_type) = open_message(vm, state, 1)?;
         if (*vm).tasks.current != NO_TASK && matches!((*vm).tasks.task((*vm).tasks.current).tag, Tag::On(_)) {
             super::trace::log_with_stack(state, "call", 2);
         }
-        let body = pack(vm, state, 3, 4)?;
+        let body = pack(vm, state, class, 3)?;
         let to = destination(state, 1)?;
-        ffi::lua_settop(state, 3);
+        raw::truncate(state, 2);
         request(vm, &to, message_type, body)
     }
 }
@@ -365,10 +412,12 @@ unsafe extern "C-unwind" fn call_answered(
         if (*vm).tasks.resumed != Resumed::Answered {
             return stack::finish(state, Err("call failed".into()));
         }
-        ffi::lua_settop(state, 3);
-        (*vm).push_slot(state, Slot::KeyUnpack);
-        ffi::lua_rawget(state, 3);
-        let outcome = unpack_delivery(vm, state, 4);
+        raw::truncate(state, 2);
+        let unpack = match (*raw::at(state, 2)).as_table() {
+            Some(class) => raw::field(class, (*vm).fixed.unpack),
+            None => return stack::finish(state, Err("call failed".into())),
+        };
+        let outcome = unpack_delivery(vm, state, unpack);
         stack::finish(state, outcome)
     }
 }
@@ -390,7 +439,7 @@ unsafe fn prepare_rawcall(state: *mut lua_State, first: c_int) -> Outcome {
         let vm = Vm::of(state);
         check_yieldable(state)?;
         ffi::lua_settop(state, first + 3);
-        let message_type = push_protocol(vm, state, first + 1)?;
+        let (_, message_type) = open_protocol(vm, state, first + 1)?;
         let to = destination(state, first)?;
         let body = take_body(vm, state, first + 2)?;
         request(vm, &to, message_type, body)
@@ -468,8 +517,8 @@ native! {
         // SAFETY: as for `prepare_call`. Stack: at most one result.
         unsafe {
             let vm = Vm::of(state);
-            let message_type = open_message(vm, state, 1)?;
-            let body = pack(vm, state, 3, 4)?;
+            let (class, message_type) = open_message(vm, state, 1)?;
+            let body = pack(vm, state, class, 3)?;
             let to = destination(state, 1)?;
             let sent = send_body(&*vm, &to, None, message_type, 0, body);
             Ok(push_sent(state, sent, 0))
@@ -484,7 +533,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             ffi::lua_settop(state, 4);
-            let message_type = push_protocol(vm, state, 2)?;
+            let (_, message_type) = open_protocol(vm, state, 2)?;
             let to = destination(state, 1)?;
             let body = take_body(vm, state, 3)?;
             let sent = send_body(&*vm, &to, None, message_type, 0, body);
@@ -514,10 +563,10 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
-            let message_type = open_message(vm, state, 2)?;
+            let (class, message_type) = open_message(vm, state, 2)?;
             ffi::lua_pushvalue(state, 1);
             let function = anchor(state);
-            let (body, to) = match pack(vm, state, 4, 5).and_then(|body| Ok((body, destination(state, 2)?))) {
+            let (body, to) = match pack(vm, state, class, 4).and_then(|body| Ok((body, destination(state, 2)?))) {
                 Ok(ready) => ready,
                 Err(failure) => {
                     super::release_anchor(vm, function);
@@ -527,8 +576,7 @@ native! {
             let session = (*vm).new_session();
             match send_body(&*vm, &to, None, message_type, session, body) {
                 Sent::Delivered => {
-                    let wait = Wait::Run { function, thread: None, answer: true, traceback: None, to: Some(to) };
-                    (*vm).tasks.waits.insert(session, wait);
+                    (*vm).tasks.waits.insert(session, Wait::Request { function, to });
                     ffi::lua_pushinteger(state, session.into());
                     Ok(1)
                 }
@@ -549,7 +597,7 @@ native! {
             let session = ffi::luaL_checkinteger(state, 1) as i32;
             let vm = Vm::of(state);
             let waits = &mut (*vm).tasks.waits;
-            if let Some(Wait::Run { answer: true, function, .. }) = waits.get(&session) {
+            if let Some(Wait::Request { function, .. }) = waits.get(session) {
                 let function = *function;
                 waits.insert(session, Wait::Cancelled);
                 super::release_anchor(vm, function);

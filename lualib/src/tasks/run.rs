@@ -9,6 +9,7 @@ use mlua::ffi::{self, lua_State};
 use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
 use super::{Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, push_anchored, release_anchor};
 use crate::core::unpack_native;
+use crate::raw;
 use crate::seri;
 use crate::signal;
 use crate::stack;
@@ -67,8 +68,23 @@ pub(super) unsafe fn take_task(state: *mut lua_State) -> TaskId {
     }
 }
 
-/// The same from outside of a protected call; none when memory ran out.
-unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
+/// The same from outside of a protected call; none when memory ran out. May run finalizers.
+///
+/// # Safety
+/// `from` has three free slots.
+#[inline]
+pub(super) unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
+    // SAFETY: by the caller.
+    unsafe {
+        match (*vm).tasks.idle.pop() {
+            Some(id) => Some(id),
+            None => acquire_new(vm, from),
+        }
+    }
+}
+
+#[cold]
+unsafe fn acquire_new(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
     unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
         // SAFETY: index 1 points to the caller's variable.
         unsafe {
@@ -79,9 +95,6 @@ unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
     }
     // SAFETY: the argument outlives the protected call. The stack of `from` is restored.
     unsafe {
-        if let Some(id) = (*vm).tasks.idle.pop() {
-            return Some(id);
-        }
         let mut id = NO_TASK;
         if stack::protect(from, body, as_argument(&mut id), 0) == ffi::LUA_OK {
             return Some(id);
@@ -92,45 +105,49 @@ unsafe fn acquire(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
     }
 }
 
-/// Starts a task for a request. The vault holds the protocol and its handler on top; both are popped.
-pub(super) unsafe fn start_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
-    // SAFETY: a fresh thread has room for a few values; moves between threads of one state neither allocate nor raise.
+/// Starts a task for a request: `dispatch` is the handler of the protocol `class`.
+///
+/// # Safety
+/// Both have just been read; `id` is out of the pool.
+pub(super) unsafe fn start_request(
+    vm: *mut Vm,
+    from: *mut lua_State,
+    id: TaskId,
+    class: *const raw::Table,
+    dispatch: raw::Value,
+    delivery: Delivery,
+) {
+    // SAFETY: an idle thread has room for a few values, and once they are there Lua keeps them.
     unsafe {
-        let vault = (*vm).vault;
-        let Some(id) = acquire(vm, from) else {
-            ffi::lua_pop(vault, 2);
-            if let Some(request) = request_of(&delivery) {
-                let _ = (*vm)
-                    .context
-                    .send(request.source, MessageType::ERROR, request.session, Body::Empty);
-            }
-            return;
-        };
-        ffi::lua_pushvalue(vault, Slot::KeyUnpack as c_int);
-        ffi::lua_rawget(vault, -3);
-        ffi::lua_pushvalue(vault, Slot::KeyTrace as c_int);
-        let traced = match ffi::lua_rawget(vault, -4) {
-            ffi::LUA_TBOOLEAN => Some(ffi::lua_toboolean(vault, -1) != 0),
-            _ => None,
-        };
-        ffi::lua_pop(vault, 1);
+        let unpack = raw::field(class, (*vm).fixed.unpack);
+        let traced = raw::field(class, (*vm).fixed.trace).as_boolean();
         let tag = super::trace::tag_for_request(&mut *vm, &delivery, traced);
         let task = (*vm).tasks.task(id);
         task.request = request_of(&delivery);
         task.source = Some(delivery.source);
         task.plain = delivery.session == 0;
         task.message_type = delivery.message_type;
-        task.tag = tag;
+        if tag != Tag::None {
+            task.tag = tag;
+        }
         let thread = task.thread;
-        ffi::lua_pushcclosure(thread, handle_request, 0);
-        ffi::lua_xmove(vault, thread, 2);
-        ffi::lua_pop(vault, 1);
+        raw::push(thread, raw::Value::native(handle_request));
+        raw::push(thread, dispatch);
+        let arguments = if unpack.is_native(unpack_native) {
+            1
+        } else if unpack.is_nil() {
+            ffi::lua_pushnil(thread);
+            2
+        } else {
+            raw::push(thread, unpack);
+            2
+        };
         (*vm).tasks.delivery = Some(delivery);
-        run(vm, from, id, 2);
+        run(vm, from, id, arguments);
     }
 }
 
-/// Body of a request's task. Stack: the handler, the protocol's `unpack`.
+/// Body of a request's task. Stack: the handler, the protocol's `unpack` if it is not the native one.
 unsafe extern "C-unwind" fn handle_request(state: *mut lua_State) -> c_int {
     // SAFETY: the message stays in the service's memory while Lua may raise. Stack: handler, session, source, values.
     unsafe {
@@ -139,14 +156,16 @@ unsafe extern "C-unwind" fn handle_request(state: *mut lua_State) -> c_int {
             Some(delivery) => (delivery.session, delivery.source.bits()),
             None => return 0,
         };
-        ffi::lua_pushinteger(state, session.into());
-        ffi::lua_pushinteger(state, source.into());
-        let values = match unpack_delivery(vm, state, 2) {
+        let unpack = match raw::count(state) {
+            1 => raw::Value::native(unpack_native),
+            _ => raw::pop(state),
+        };
+        raw::push(state, raw::Value::integer(session.into()));
+        raw::push(state, raw::Value::integer(source.into()));
+        let values = match unpack_delivery(vm, state, unpack) {
             Ok(values) => values,
             Err(failure) => return stack::finish(state, Err(failure)),
         };
-        ffi::lua_rotate(state, 2, -1);
-        ffi::lua_pop(state, 1);
         ffi::lua_callk(state, values + 2, 0, 0, Some(handled));
         0
     }
@@ -161,22 +180,22 @@ unsafe extern "C-unwind" fn handled(
     0
 }
 
-/// Pushes the values of the delivery, by the `unpack` function at `index`; the native one reads the message in place.
-/// After it the values are on top of the stack, just below a copy of the value at `index`.
+/// Pushes the values of the delivery, as the protocol's `unpack` gives them; the native one reads the message in place. Says how many.
 ///
 /// # Safety
 /// `state` runs protected. May raise; the message stays in the service's memory until the turn ends then.
+#[inline]
 pub(super) unsafe fn unpack_delivery(
     vm: *mut Vm,
     state: *mut lua_State,
-    index: c_int,
+    unpack: raw::Value,
 ) -> Result<c_int, stack::Failure> {
     // SAFETY: the slice points into the message's block, which stays where it is, in `unpacking`, while `unpack` runs.
-    // Stack: n values and one more on top.
+    // Stack: the values on top.
     unsafe {
-        let before = ffi::lua_gettop(state);
-        let native = stack::is_native(state, index, unpack_native);
-        if native && let Some(message) = take_message(&mut (*vm).tasks.delivery) {
+        if unpack.is_native(unpack_native)
+            && let Some(message) = take_message(&mut (*vm).tasks.delivery)
+        {
             // Finalizers may run meanwhile, and with them anything that ends in here again.
             let depth = (*vm).tasks.unpacking.len();
             (*vm).tasks.unpacking.push(message);
@@ -184,19 +203,23 @@ pub(super) unsafe fn unpack_delivery(
             let strings = &raw const *(*vm).strings;
             let attachments = match (*message).payload() {
                 Payload::Shared(buf) => Some(buf.attachments()),
-                _ => (*message).block().map(|block| block.attachments()),
+                _ => (*message)
+                    .block()
+                    .filter(|block| block.has_attachments())
+                    .map(|block| block.attachments()),
             };
             let outcome = seri::unpack(state, (*message).bytes(), attachments, &*strings);
             (*vm).tasks.unpacking.truncate(depth);
-            outcome.map_err(|error| error.to_string())?;
-        } else if ffi::lua_type(state, index) == ffi::LUA_TNIL {
-            return Err("attempt to call a nil value (field 'unpack')".into());
+            outcome.map_err(|error| error.to_string().into())
+        } else if unpack.is_nil() {
+            Err("attempt to call a nil value (field 'unpack')".into())
         } else {
-            ffi::lua_pushvalue(state, index);
+            let before = raw::count(state);
+            raw::push(state, unpack);
             push_pointer(vm, state)?;
             ffi::lua_callk(state, 2, ffi::LUA_MULTRET, 0, None);
+            Ok(raw::count(state) - before)
         }
-        Ok(ffi::lua_gettop(state) - before)
     }
 }
 
@@ -283,7 +306,7 @@ pub(super) unsafe fn resume(vm: *mut Vm, from: *mut lua_State, id: TaskId, why: 
         if task.state != State::Suspended {
             return;
         }
-        if ffi::lua_status(task.thread) != ffi::LUA_YIELD {
+        if raw::status(task.thread) != ffi::LUA_YIELD {
             return lost(vm, from, id);
         }
         task.session = 0;
@@ -313,7 +336,9 @@ unsafe fn run(vm: *mut Vm, from: *mut lua_State, id: TaskId, arguments: c_int) {
         match status {
             ffi::LUA_OK => finish(vm, id),
             ffi::LUA_YIELD => {
-                ffi::lua_pop(thread, results);
+                for _ in 0..results {
+                    raw::pop(thread);
+                }
                 match (*vm).tasks.task(id).state {
                     State::Suspended => {}
                     State::Quit => {
@@ -335,7 +360,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
     // SAFETY: a finished thread has only its results on the stack.
     unsafe {
         let task = (*vm).tasks.task(id);
-        ffi::lua_settop(task.thread, 0);
+        raw::truncate(task.thread, 0);
         let thread = task.thread;
         let (request, message_type, session) = (task.request.take(), task.message_type, task.session);
         task.state = State::Idle;

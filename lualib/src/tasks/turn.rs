@@ -8,6 +8,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::run::{resume, start_function, start_request};
 use super::{CallbackMode, Fork, NO_TASK, Request, Resumed, Wait, release_anchor};
+use crate::raw;
 use crate::seri;
 use crate::stack::{self, native};
 use crate::vm::{Slot, Vm};
@@ -141,7 +142,7 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
     // SAFETY: the entry leaves the map before Lua runs.
     unsafe {
         let session = delivery.session;
-        match (*vm).tasks.waits.remove(&session) {
+        match (*vm).tasks.waits.remove(session) {
             Some(Wait::Call { task, .. }) if (*vm).tasks.awaits(task, session) => {
                 (*vm).tasks.delivery = Some(delivery);
                 resume(vm, from, task, Resumed::Answered);
@@ -152,24 +153,22 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
                     resume(vm, from, task, Resumed::Answered);
                 }
             }
-            Some(Wait::Run {
+            Some(Wait::Timer {
                 function,
                 thread,
-                answer,
                 traceback,
-                ..
             }) => {
                 if let Some(traceback) = traceback {
                     release_anchor(vm, traceback);
                 }
-                if answer {
-                    (*vm).tasks.delivery = Some(delivery);
-                    super::run::start_answer(vm, from, function, true);
-                } else if let Some(task) = thread {
-                    start_function(vm, from, task);
-                } else {
-                    super::run::start_anchored(vm, from, function);
+                match thread {
+                    Some(task) => start_function(vm, from, task),
+                    None => super::run::start_anchored(vm, from, function),
                 }
+            }
+            Some(Wait::Request { function, .. }) => {
+                (*vm).tasks.delivery = Some(delivery);
+                super::run::start_answer(vm, from, function, true);
             }
             // A task that a plain coroutine inside it left waiting, and that waits for something else now.
             Some(Wait::Call { .. } | Wait::Cancelled) => {}
@@ -190,7 +189,7 @@ unsafe fn on_error(vm: *mut Vm, session: i32, source: Handle) {
         .waits
         .iter()
         .filter(|(_, wait)| wait.is_for(|to| to.is_handle(source)))
-        .map(|(session, _)| *session)
+        .map(|(session, _)| session)
         .collect();
     gone.sort_unstable();
     for session in gone {
@@ -214,21 +213,17 @@ impl super::Tasks {
 
     /// Marks the call that waits under `session` as failed; anything else there is left alone.
     pub(super) fn fail(&mut self, session: i32) {
-        match self.waits.get(&session) {
+        match self.waits.get(session) {
             Some(Wait::Call { task, .. }) => {
                 let task = *task;
-                self.waits.remove(&session);
+                self.waits.remove(session);
                 if self.awaits(task, session) {
                     self.failed.push_back(task);
                 }
             }
-            Some(Wait::Run {
-                answer: true,
-                function,
-                ..
-            }) => {
+            Some(Wait::Request { function, .. }) => {
                 let function = *function;
-                self.waits.remove(&session);
+                self.waits.remove(session);
                 self.forks.push_back(Fork::Function(function));
             }
             _ => {}
@@ -237,36 +232,56 @@ impl super::Tasks {
 }
 
 unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
-    // SAFETY: reading tables of the vault neither allocates nor raises; its stack is restored on every path.
+    // SAFETY: nothing that may run Lua code comes between the look at the protocol and the start of the task, which takes what was
+    // found there.
     unsafe {
         if (*vm).tasks.left {
             refuse(vm, &delivery);
             return;
         }
-        let vault = (*vm).vault;
-        ffi::lua_rawgeti(
-            vault,
-            Slot::Protocols as c_int,
-            ffi::lua_Integer::from(delivery.message_type.0),
-        );
-        if ffi::lua_type(vault, -1) != ffi::LUA_TTABLE {
-            ffi::lua_pop(vault, 1);
-            if delivery.message_type == MessageType::TRACE {
-                super::trace::arrive(vm, delivery);
-            } else {
-                no_handler(vm, from, delivery);
+        let Some(task) = super::run::acquire(vm, from) else {
+            refuse(vm, &delivery);
+            return;
+        };
+        let class = protocol(vm, delivery.message_type).as_table();
+        let dispatch = class.map(|class| raw::field(class, (*vm).fixed.dispatch));
+        match (class, dispatch) {
+            (Some(class), Some(dispatch)) if !dispatch.is_nil() => {
+                start_request(vm, from, task, class, dispatch, delivery);
             }
-            return;
+            _ => {
+                (*vm).tasks.idle.push(task);
+                unhandled(vm, from, class.is_some(), delivery);
+            }
         }
-        ffi::lua_pushvalue(vault, Slot::KeyDispatch as c_int);
-        if ffi::lua_rawget(vault, -2) == ffi::LUA_TNIL {
-            ffi::lua_pop(vault, 2);
+    }
+}
+
+/// The protocol of a type, or nil.
+#[inline]
+unsafe fn protocol(vm: *mut Vm, message_type: MessageType) -> raw::Value {
+    // SAFETY: the table of protocols lives as long as the state; reading it raises nothing, and the vault has room.
+    unsafe {
+        if let Some(class) = raw::numbered((*vm).fixed.protocols, message_type.0) {
+            return class;
+        }
+        let vault = (*vm).vault;
+        ffi::lua_rawgeti(vault, Slot::Protocols as c_int, message_type.0.into());
+        raw::pop(vault)
+    }
+}
+
+/// A message without a handler; `known` says whether its type has a protocol.
+#[cold]
+unsafe fn unhandled(vm: *mut Vm, from: *mut lua_State, known: bool, delivery: Delivery) {
+    // SAFETY: as for `turn`.
+    unsafe {
+        if known {
             (*vm).tasks.arriving_tags.remove(&delivery.source.bits());
-            no_handler(vm, from, delivery);
-            return;
+        } else if delivery.message_type == MessageType::TRACE {
+            return super::trace::arrive(vm, delivery);
         }
-        // The vault holds: class, dispatch.
-        start_request(vm, from, delivery);
+        no_handler(vm, from, delivery);
     }
 }
 
@@ -359,8 +374,8 @@ pub(super) unsafe fn push_pointer(vm: *mut Vm, state: *mut lua_State) -> Result<
     // SAFETY: light userdata and integers need no memory. Stack: two values more.
     unsafe {
         let (data, len) = expose(vm)?;
-        ffi::lua_pushlightuserdata(state, data.cast_mut().cast::<c_void>());
-        ffi::lua_pushinteger(state, len as ffi::lua_Integer);
+        raw::push(state, raw::Value::light(data.cast_mut().cast::<c_void>()));
+        raw::push(state, raw::Value::integer(len as i64));
         Ok(())
     }
 }
@@ -461,6 +476,7 @@ pub(crate) enum NotOurs {
 }
 
 /// Frees the block lent to Lua code during this turn, unless Lua code has given it away, and what it did not unpack.
+#[inline]
 unsafe fn release_lent(vm: *mut Vm) {
     // SAFETY: no Lua code runs in here.
     let vm = unsafe { &mut *vm };
@@ -468,7 +484,9 @@ unsafe fn release_lent(vm: *mut Vm) {
         let _ = vm.reclaim(vm.tasks.lent);
         vm.tasks.lent = std::ptr::null();
     }
-    vm.tasks.unpacking.clear();
+    if !vm.tasks.unpacking.is_empty() {
+        vm.tasks.unpacking.clear();
+    }
 }
 
 /// What the log says of a message whose handling failed.
@@ -480,16 +498,23 @@ struct Culprit {
 }
 
 impl Culprit {
+    #[inline]
     fn of(message: &Message) -> Culprit {
         let len = match message.block() {
-            Some(block) => seri::flat_len(block, block.attachments()),
-            None => message.len(),
+            Some(block) if block.has_attachments() => seri::flat_len(block, block.attachments()),
+            _ => message.len(),
         };
         Culprit {
             session: message.session(),
             source: message.source(),
             len,
         }
+    }
+
+    #[cold]
+    fn log_all(self, vm: &mut Vm) {
+        let text = std::mem::take(&mut vm.tasks.errors).join("\n");
+        self.log(vm, &text);
     }
 
     fn log(self, vm: &Vm, text: &str) {
@@ -510,12 +535,12 @@ impl Culprit {
 }
 
 /// Logs the errors of a turn as skynet's message function does.
+#[inline]
 unsafe fn log_errors(vm: *mut Vm, culprit: Culprit) {
     // SAFETY: no Lua code runs in here.
     let vm = unsafe { &mut *vm };
     if !vm.tasks.errors.is_empty() {
-        let text = std::mem::take(&mut vm.tasks.errors).join("\n");
-        culprit.log(vm, &text);
+        culprit.log_all(vm);
     }
 }
 

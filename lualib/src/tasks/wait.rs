@@ -7,9 +7,9 @@ use mlua::ffi::{self, lua_State};
 
 use super::request::{check_yieldable, suspend};
 use super::{Resumed, State, Tag, Token, Wait, anchor, release_anchor};
+use crate::raw;
 use crate::stack::{self, Outcome, native};
 use crate::vm::{Slot, Vm};
-use crate::wanted;
 
 pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
     &[(c"genid", genid), (c"suspend", suspend_again)];
@@ -82,7 +82,7 @@ unsafe fn sleeps_by_itself(vm: *mut Vm, thread: *mut lua_State) -> bool {
     tasks.by_thread.get(&(thread as usize)).is_some_and(|id| {
         let session = tasks.list[*id as usize].session;
         matches!(
-            tasks.waits.get(&session),
+            tasks.waits.get(session),
             Some(Wait::Sleep {
                 token: Token::Own,
                 ..
@@ -166,7 +166,7 @@ unsafe fn fall_asleep(state: *mut lua_State, token: c_int, ticks: Option<i32>) -
         if let Some(ticks) = ticks
             && let Err(error) = (*vm).context.timeout(ticks, session)
         {
-            (*vm).tasks.waits.remove(&session);
+            (*vm).tasks.waits.remove(session);
             forget_token(vm, token);
             return Err(error.to_string().into());
         }
@@ -237,7 +237,7 @@ native! {
                 }
                 session = (*vm).tasks.task(id).session;
             }
-            let Some(Wait::Sleep { task, timer, token }) = (*vm).tasks.waits.remove(&session) else { return Ok(0) };
+            let Some(Wait::Sleep { task, timer, token }) = (*vm).tasks.waits.remove(session) else { return Ok(0) };
             if timer {
                 // The timer cannot be taken back; its message will find this.
                 (*vm).tasks.waits.insert(session, Wait::Cancelled);
@@ -274,9 +274,9 @@ native! {
             } else {
                 None
             };
-            let wait = if wanted::results(state) == 0 {
+            let wait = if raw::wanted_results(state) == 0 {
                 let function = anchor(state);
-                Wait::Run { function, thread: None, answer: false, traceback, to: None }
+                Wait::Timer { function, thread: None, traceback }
             } else {
                 let id = super::run::take_task(state);
                 let task = (*vm).tasks.task(id);
@@ -285,10 +285,10 @@ native! {
                 ffi::lua_xmove(state, thread, 1);
                 ffi::lua_pushthread(thread);
                 ffi::lua_xmove(thread, state, 1);
-                Wait::Run { function: 0, thread: Some(id), answer: false, traceback, to: None }
+                Wait::Timer { function: 0, thread: Some(id), traceback }
             };
             let session = (*vm).new_session();
-            if let Wait::Run { thread: Some(id), .. } = wait {
+            if let Wait::Timer { thread: Some(id), .. } = wait {
                 (*vm).tasks.task(id).session = session;
             }
             if let Err(error) = (*vm).context.timeout(ticks, session) {
