@@ -381,3 +381,42 @@ pub enum UnpackError {
     #[error("object is too large (>{})", crate::MAX_MESSAGE_BYTES)]
     TooLarge,
 }
+
+/// Why a call cannot be made or taken apart.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RpcError {
+    /// The schema lacks the header's type.
+    #[error("type {name} not found")]
+    NoPackage {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// No protocol has this name, or this tag.
+    #[error("{name} not found")]
+    Unknown {
+        /// Name or tag.
+        name: String,
+    },
+    /// The message is neither a request nor a response.
+    #[error("session not found")]
+    NoSession,
+    /// A response to a request that was not made, or that was answered before.
+    #[error("Unknown session {session}")]
+    UnknownSession {
+        /// Its session.
+        session: i64,
+    },
+    /// A value for a protocol that carries nothing there, or none for one that does.
+    #[error("the protocol and the value do not agree on whether there is content")]
+    Content,
+    /// The packing is broken.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// The header is broken.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A value does not fit its type.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+}

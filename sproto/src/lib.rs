@@ -27,6 +27,7 @@
 //! | schemas, from text or bundle | [`parse`], [`Schema`] |
 //! | values as trees | [`Schema::encode`], [`Schema::decode`], [`Value`] |
 //! | a codec of one's own, without trees | [`wire`] |
+//! | calls | [`Host`] |
 //! | zero-packing | [`pack`], [`unpack`] |
 //!
 //! Bytes from strangers are read safely: every length is compared with what is there, nesting is bounded, and memory grows
@@ -38,15 +39,17 @@ mod bundle;
 mod error;
 mod pack;
 mod parser;
+mod rpc;
 mod schema;
 mod value;
 pub mod wire;
 
 pub use error::{
-    BundleError, DecodeCause, DecodeError, EncodeError, ParseError, Reason, UnpackError, WireError,
+    BundleError, DecodeCause, DecodeError, EncodeError, ParseError, Reason, RpcError, UnpackError, WireError,
 };
 pub use pack::{pack, packed_bound, unpack};
 pub use parser::parse;
+pub use rpc::{Content, Host, Incoming, Reply, Request, Responder};
 pub use schema::{Field, Kind, MAX_TAG, Protocol, Response, Schema, Shape, Type};
 pub use value::{Struct, Value};
 

@@ -99,6 +99,68 @@ from! {
 }
 
 impl Value {
+    /// The integer, if it is one.
+    pub fn as_integer(&self) -> Option<i64> {
+        match self {
+            Value::Integer(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The float, or the integer as one.
+    pub fn as_double(&self) -> Option<f64> {
+        match self {
+            Value::Double(value) => Some(*value),
+            Value::Integer(value) => Some(*value as f64),
+            _ => None,
+        }
+    }
+
+    /// The boolean, if it is one.
+    pub fn as_boolean(&self) -> Option<bool> {
+        match self {
+            Value::Boolean(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a string, if it is one.
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Bytes(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The text of a string, if it is one and UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        std::str::from_utf8(self.as_bytes()?).ok()
+    }
+
+    /// The structure, if it is one.
+    pub fn as_struct(&self) -> Option<&Struct> {
+        match self {
+            Value::Struct(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list, if it is one.
+    pub fn as_array(&self) -> Option<&[Value]> {
+        match self {
+            Value::Array(values) => Some(values),
+            _ => None,
+        }
+    }
+
+    /// The entries of a map, if it is one.
+    pub fn as_map(&self) -> Option<&[(Value, Value)]> {
+        match self {
+            Value::Map(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
     /// What it is, for errors.
     fn kind_name(&self) -> &'static str {
         match self {

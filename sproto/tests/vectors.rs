@@ -2,8 +2,11 @@
 //! replayed by the Lua face.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use fulmar_sproto::{Field, Kind, Schema, Shape, Struct, Type, Value, pack, parse, unpack};
+use fulmar_sproto::{
+    Field, Host, Incoming, Kind, Response, Schema, Shape, Struct, Type, Value, pack, parse, unpack,
+};
 use serde::Deserialize as _;
 use serde_json::Value as Json;
 
@@ -290,4 +293,91 @@ fn bytes_are_packed_and_unpacked_alike() {
         cases += 1;
     }
     assert!(cases > 100, "{cases}");
+}
+
+#[test]
+fn calls_are_made_and_taken_apart_alike() {
+    let vectors = vectors("sproto.json");
+    let mut cases = 0;
+    for case in list(&vectors, "schemas") {
+        let schema = Arc::new(parse(text(case, "text"), "=text").unwrap());
+        for call in list(case, "rpc") {
+            if text(call, "proto").is_empty() || call["request_error"].is_string() {
+                continue;
+            }
+            let protocol = schema.protocol_named(text(call, "proto")).unwrap();
+            let package = schema.type_named("package").unwrap();
+            let ud_field = package.field_named("ud");
+            let ud = |key: &str| ud_field.and_then(|field| tagged(&schema, field, &call[key]));
+            let tree = |index: usize, key: &str| structure(&schema, &schema.types()[index], &call[key]);
+            let value = match protocol.request() {
+                Some(index) => Some(tree(index, "args").unwrap_or_default()),
+                None => None,
+            };
+            let session = call["session"].as_i64();
+            let mut client = Host::new(schema.clone(), "package").unwrap();
+            let mut server = Host::new(schema.clone(), "package").unwrap();
+            let request = client
+                .request(
+                    &schema,
+                    protocol.name(),
+                    value.as_ref(),
+                    session,
+                    ud("ud").as_ref(),
+                )
+                .unwrap();
+            assert_eq!(hex(&request), text(call, "request"), "{call}");
+            let Incoming::Request(incoming) = server.dispatch(&request).unwrap() else {
+                panic!("{call}")
+            };
+            assert_eq!(&*incoming.name, protocol.name());
+            assert_eq!(
+                incoming.responder.is_some(),
+                call["dispatch"]["responder"].as_bool().unwrap()
+            );
+            assert_eq!(
+                incoming.content.value().unwrap().is_some(),
+                !call["dispatch"]["args"].is_null()
+            );
+            cases += 1;
+            let (Some(responder), Some(wanted)) = (incoming.responder, call["response"].as_str()) else {
+                continue;
+            };
+            let answer = match protocol.response() {
+                Response::Type(index) => Some(tree(index, "response_args").unwrap_or_default()),
+                _ => None,
+            };
+            let response = responder
+                .answer(answer.as_ref(), ud("response_ud").as_ref())
+                .unwrap();
+            assert_eq!(hex(&response), wanted, "{call}");
+            let Incoming::Response(reply) = client.dispatch(&response).unwrap() else {
+                panic!("{call}")
+            };
+            assert_eq!(Some(reply.session), session);
+            assert!(client.dispatch(&response).is_err());
+        }
+        for message in list(case, "dispatch") {
+            let mut host = Host::new(schema.clone(), "package").unwrap();
+            let result = host.dispatch(&bytes(text(message, "hex")));
+            let result = result
+                .map_err(|error| error.to_string())
+                .and_then(|incoming| match incoming {
+                    Incoming::Request(request) => {
+                        request.content.value().map_err(|error| error.to_string())?;
+                        Ok(request)
+                    }
+                    Incoming::Response(_) => panic!("a fresh host waits for nothing"),
+                });
+            match message["error"].as_str() {
+                Some(wanted) => {
+                    let error = result.expect_err(&message.to_string());
+                    assert!(error.contains(wanted), "{error:?} lacks {wanted:?}");
+                }
+                None => assert_eq!(&*result.unwrap().name, text(message, "name")),
+            }
+            cases += 1;
+        }
+    }
+    assert!(cases > 30, "{cases}");
 }
