@@ -288,6 +288,15 @@ pub enum DecodeCause {
     /// More structures inside each other than [`MAX_DEPTH`](crate::MAX_DEPTH).
     #[error("The table is too deep")]
     TooDeep,
+    /// An integer that the field's Rust type cannot hold.
+    #[error("decode error: {value} is out of range")]
+    OutOfRange {
+        /// The integer.
+        value: i64,
+    },
+    /// A text that is not UTF-8, for a field that is a `String`.
+    #[error("decode error: the text is not UTF-8")]
+    Utf8,
     /// An element of a `*T(key)` without its key field.
     #[error("Can't find main index (tag={tag})")]
     NoKey {
@@ -368,6 +377,9 @@ pub enum EncodeError {
     /// More structures inside each other than [`MAX_DEPTH`](crate::MAX_DEPTH).
     #[error("The table is too deep")]
     TooDeep,
+    /// An unsigned integer of 64 bits that a signed one cannot hold.
+    #[error("an integer is out of range")]
+    OutOfRange,
 }
 
 /// Why bytes cannot be unpacked.

@@ -25,7 +25,9 @@
 //! | for | see |
 //! |---|---|
 //! | schemas, from text or bundle | [`parse`], [`Schema`] |
+//! | Rust types | [`Sproto`] and its derive macro |
 //! | values as trees | [`Schema::encode`], [`Schema::decode`], [`Value`] |
+//! | messages read in place | [`View`] |
 //! | a codec of one's own, without trees | [`wire`] |
 //! | calls | [`Host`] |
 //! | zero-packing | [`pack`], [`unpack`] |
@@ -35,23 +37,31 @@
 
 #![forbid(unsafe_code)]
 
+// So that derived code in this crate's own tests and examples finds it.
+extern crate self as fulmar_sproto;
+
 mod bundle;
+pub mod derived;
 mod error;
 mod pack;
 mod parser;
 mod rpc;
 mod schema;
 mod value;
+mod view;
 pub mod wire;
 
+pub use derived::Sproto;
 pub use error::{
     BundleError, DecodeCause, DecodeError, EncodeError, ParseError, Reason, RpcError, UnpackError, WireError,
 };
+pub use fulmar_sproto_derive::Sproto;
 pub use pack::{pack, packed_bound, unpack};
 pub use parser::parse;
 pub use rpc::{Content, Host, Incoming, Reply, Request, Responder};
 pub use schema::{Field, Kind, MAX_TAG, Protocol, Response, Schema, Shape, Type};
 pub use value::{Struct, Value};
+pub use view::{View, ViewValue};
 
 /// The most structures inside each other.
 pub const MAX_DEPTH: usize = 64;

@@ -429,6 +429,11 @@ fn wrong_type(of: &Type, field: &Field, element: usize, value: &Value) -> Encode
     }
 }
 
+/// The value of one field, out of a message that was checked.
+pub(crate) fn of_field(schema: &Schema, field: &Field, slot: Slot<'_>) -> Result<Value, DecodeError> {
+    Decoder { schema, depth: 0 }.field(field, slot)
+}
+
 struct Decoder<'a> {
     schema: &'a Schema,
     depth: usize,
