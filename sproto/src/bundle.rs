@@ -239,7 +239,7 @@ fn read_type(message: &[u8], types: usize) -> Result<Type, BundleError> {
             fields.push(field);
         }
     }
-    Ok(Type::new(name, fields))
+    Ok(Type::new(name, Arc::default(), fields))
 }
 
 fn read_field(message: &[u8], types: usize) -> Result<Field, BundleError> {
@@ -266,6 +266,7 @@ fn read_field(message: &[u8], types: usize) -> Result<Field, BundleError> {
     };
     Ok(Field {
         name: name.name(WHAT)?,
+        doc: Arc::default(),
         tag: tag.tag(WHAT)?,
         kind,
         shape,
@@ -301,6 +302,7 @@ fn read_protocol(message: &[u8], types: usize) -> Result<Protocol, BundleError> 
     };
     Ok(Protocol {
         name: name.name(WHAT)?,
+        doc: Arc::default(),
         tag: tag.tag(WHAT)?,
         request: request.reference(types, "a request")?,
         response,

@@ -72,6 +72,8 @@ use crate::{MAX_DEPTH, MAX_MESSAGE_BYTES};
 pub trait Sproto: Sized {
     /// The name of the type in a schema.
     const NAME: &'static str;
+    /// The names of the fields, in Rust and in a schema.
+    const FIELDS: &'static [(&'static str, &'static str)];
 
     /// Appends the message to `out`; `level` counts structures inside each other from 1.
     ///
@@ -127,7 +129,7 @@ pub trait Sproto: Sized {
         Ok((value, message.len() - rest.len()))
     }
 
-    /// The schema of this type and those it mentions.
+    /// The schema of this type and those it mentions. Nested types stand beside each other: `Outer.Inner` as `Outer_Inner`.
     fn schema_text() -> String {
         let mut text = SchemaText::default();
         Self::describe(&mut text);
@@ -147,11 +149,12 @@ pub struct SchemaText {
 impl SchemaText {
     /// Begins a type; false when it is there already.
     pub fn begin(&mut self, name: &str) -> bool {
+        let name = &flat(name);
         if self.types.iter().any(|(known, _)| known == name) {
             return false;
         }
         self.open.push(self.types.len());
-        self.types.push((name.to_owned(), format!(".{name} {{\n")));
+        self.types.push((name.clone(), format!(".{name} {{\n")));
         true
     }
 
@@ -172,7 +175,7 @@ impl SchemaText {
     /// The name of a type, which is added when it is not there.
     pub fn mention<T: Sproto>(&mut self) -> String {
         T::describe(self);
-        T::NAME.to_owned()
+        flat(T::NAME)
     }
 
     /// The name of an element type of pairs, which is added when it is not there.
@@ -189,6 +192,11 @@ impl SchemaText {
         }
         name
     }
+}
+
+/// A nested type's name as that of a type of its own.
+fn flat(name: &str) -> String {
+    name.replace('.', "_")
 }
 
 /// How a field is written and read.
@@ -735,7 +743,7 @@ impl<K: Ord, V> Map for BTreeMap<K, V> {
 
 /// Where the elements of a map have their key.
 pub trait KeyOf<M: Map> {
-    /// The name of the field.
+    /// The name of the field, in Rust.
     const NAME: &'static str;
 
     /// Its value.
@@ -773,7 +781,9 @@ impl<K: KeyOf<M>, M: Map<Value: Sproto>> Codec for Keyed<K, M> {
     }
 
     fn describe(text: &mut SchemaText) -> String {
-        format!("*{}({})", text.mention::<M::Value>(), K::NAME)
+        let key = M::Value::FIELDS.iter().find(|(field, _)| *field == K::NAME);
+        let key = key.map_or(K::NAME, |(_, name)| name);
+        format!("*{}({key})", text.mention::<M::Value>())
     }
 }
 

@@ -25,6 +25,8 @@
 //! | for | see |
 //! |---|---|
 //! | schemas, from text or bundle | [`parse`], [`Schema`] |
+//! | Rust types from schemas | [`generate`] |
+//! | what a new version of a schema breaks | [`compare`] |
 //! | Rust types | [`Sproto`] and its derive macro |
 //! | values as trees | [`Schema::encode`], [`Schema::decode`], [`Value`] |
 //! | messages read in place | [`View`] |
@@ -41,8 +43,10 @@
 extern crate self as fulmar_sproto;
 
 mod bundle;
+mod compare;
 pub mod derived;
 mod error;
+pub mod generate;
 mod pack;
 mod parser;
 mod rpc;
@@ -51,6 +55,7 @@ mod value;
 mod view;
 pub mod wire;
 
+pub use compare::{Change, compare};
 pub use derived::Sproto;
 pub use error::{
     BundleError, DecodeCause, DecodeError, EncodeError, ParseError, Reason, RpcError, UnpackError, WireError,
@@ -58,7 +63,7 @@ pub use error::{
 pub use fulmar_sproto_derive::Sproto;
 pub use pack::{pack, packed_bound, unpack};
 pub use parser::parse;
-pub use rpc::{Content, Host, Incoming, Reply, Request, Responder};
+pub use rpc::{Call, Content, Host, Incoming, Reply, Request, Responder};
 pub use schema::{Field, Kind, MAX_TAG, Protocol, Response, Schema, Shape, Type};
 pub use value::{Struct, Value};
 pub use view::{View, ViewValue};

@@ -37,6 +37,7 @@ pub fn parse(text: &str, file: &str) -> Result<Schema, ParseError> {
         text,
         at: 0,
         depth: 0,
+        comments: Comments::of(text),
         types: BTreeMap::new(),
         protocols: Vec::new(),
     };
@@ -74,6 +75,59 @@ impl Fault {
 struct Word<'a> {
     text: &'a str,
     at: usize,
+}
+
+/// A type as it is written: its fields in the order of their tags.
+#[derive(Debug)]
+struct RawType<'a> {
+    at: usize,
+    fields: Vec<RawField<'a>>,
+}
+
+/// The comments of a text, by line.
+struct Comments<'a> {
+    /// Where each line begins.
+    starts: Vec<usize>,
+    /// What stands behind '#', and whether it is all of the line.
+    comments: Vec<Option<(&'a str, bool)>>,
+}
+
+impl<'a> Comments<'a> {
+    fn of(text: &'a str) -> Self {
+        let mut comments = Comments {
+            starts: Vec::new(),
+            comments: Vec::new(),
+        };
+        let mut start = 0;
+        for line in text.split('\n') {
+            comments.starts.push(start);
+            start += line.len() + 1;
+            let comment = line.split_once('#');
+            comments
+                .comments
+                .push(comment.map(|(before, comment)| (comment.trim(), before.trim().is_empty())));
+        }
+        comments
+    }
+
+    /// The comment about what stands at `at`: the one behind it on its line, else the lines right above it.
+    fn about(&self, at: usize) -> Arc<str> {
+        let line = self
+            .starts
+            .partition_point(|start| *start <= at)
+            .saturating_sub(1);
+        let comment = |line: usize| self.comments.get(line).copied().flatten();
+        if let Some((beside, false)) = comment(line) {
+            return Arc::from(beside);
+        }
+        let mut above: Vec<&str> = (0..line)
+            .rev()
+            .map_while(|line| comment(line).filter(|(_, whole)| *whole))
+            .map(|(text, _)| text)
+            .collect();
+        above.reverse();
+        Arc::from(above.join("\n"))
+    }
 }
 
 /// A field as it is written.
@@ -114,8 +168,9 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    comments: Comments<'a>,
     /// By full name; that order is the order of their indices.
-    types: BTreeMap<String, Vec<RawField<'a>>>,
+    types: BTreeMap<String, RawType<'a>>,
     protocols: Vec<RawProtocol<'a>>,
 }
 
@@ -194,7 +249,7 @@ impl<'a> Parser<'a> {
         if self.types.len() == MAX_TYPES {
             return Err(self.unexpected("no more than 32767 types"));
         }
-        self.types.insert(name, fields);
+        self.types.insert(name, RawType { at: word.at, fields });
         Ok(())
     }
 
@@ -420,14 +475,20 @@ fn check_fields(within: &str, fields: &mut [RawField<'_>]) -> Result<(), Fault> 
 /// Turns names into indices.
 fn resolve(parser: &Parser<'_>) -> Result<Schema, Fault> {
     let names: Vec<&str> = parser.types.keys().map(String::as_str).collect();
-    let raw: Vec<&[RawField<'_>]> = parser.types.values().map(Vec::as_slice).collect();
+    let raw: Vec<&[RawField<'_>]> = parser.types.values().map(|of| of.fields.as_slice()).collect();
     let mut types = Vec::with_capacity(names.len());
-    for (name, fields) in &parser.types {
-        let fields = fields
-            .iter()
-            .map(|field| resolve_field(name, field, &names, &raw))
-            .collect::<Result<_, _>>()?;
-        types.push(Type::new(Arc::from(name.as_str()), fields));
+    for (name, of) in &parser.types {
+        let mut fields = Vec::with_capacity(of.fields.len());
+        for field in &of.fields {
+            let mut resolved = resolve_field(name, field, &names, &raw)?;
+            resolved.doc = parser.comments.about(field.name.at);
+            fields.push(resolved);
+        }
+        types.push(Type::new(
+            Arc::from(name.as_str()),
+            parser.comments.about(of.at),
+            fields,
+        ));
     }
     let mut protocols = Vec::with_capacity(parser.protocols.len());
     let mut tags = HashSet::new();
@@ -439,7 +500,9 @@ fn resolve(parser: &Parser<'_>) -> Result<Schema, Fault> {
             };
             return Err(fault(protocol.name.at, reason));
         }
-        protocols.push(resolve_protocol(protocol, &names)?);
+        let mut resolved = resolve_protocol(protocol, &names)?;
+        resolved.doc = parser.comments.about(protocol.name.at);
+        protocols.push(resolved);
     }
     if let (true, Some(protocol)) = (types.is_empty(), parser.protocols.first()) {
         return Err(fault(protocol.name.at, Reason::NoTypes));
@@ -472,6 +535,7 @@ fn resolve_field(
     };
     Ok(Field {
         name: Arc::from(field.name.text),
+        doc: Arc::default(),
         tag: field.tag,
         kind,
         shape,
@@ -591,6 +655,7 @@ fn resolve_protocol(protocol: &RawProtocol<'_>, names: &[&str]) -> Result<Protoc
     };
     Ok(Protocol {
         name: Arc::from(protocol.name.text),
+        doc: Arc::default(),
         tag: protocol.tag,
         request,
         response,

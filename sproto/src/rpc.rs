@@ -321,3 +321,15 @@ fn packed(message: &[u8]) -> Vec<u8> {
     pack(message, &mut out);
     out
 }
+
+/// A protocol as a type, for programs with derived types. Made by [`generate`](crate::generate).
+pub trait Call {
+    /// The protocol's name, for [`Host::request_bytes`].
+    const NAME: &'static str;
+    /// Its tag.
+    const TAG: u16;
+    /// What a request carries: `()` for nothing.
+    type Request;
+    /// What the answer carries: `()` for nothing.
+    type Response;
+}

@@ -20,6 +20,7 @@ pub struct Schema {
 #[derive(Debug, Clone)]
 pub struct Type {
     pub(crate) name: Arc<str>,
+    pub(crate) doc: Arc<str>,
     pub(crate) fields: Vec<Field>,
     max_words: usize,
 }
@@ -28,6 +29,7 @@ pub struct Type {
 #[derive(Debug, Clone)]
 pub struct Field {
     pub(crate) name: Arc<str>,
+    pub(crate) doc: Arc<str>,
     pub(crate) tag: u16,
     pub(crate) kind: Kind,
     pub(crate) shape: Shape,
@@ -73,6 +75,7 @@ pub enum Shape {
 #[derive(Debug, Clone)]
 pub struct Protocol {
     pub(crate) name: Arc<str>,
+    pub(crate) doc: Arc<str>,
     pub(crate) tag: u16,
     pub(crate) request: Option<usize>,
     pub(crate) response: Response,
@@ -141,7 +144,7 @@ impl Schema {
 
 impl Type {
     /// `fields` are in the order of their tags, which do not repeat.
-    pub(crate) fn new(name: Arc<str>, fields: Vec<Field>) -> Type {
+    pub(crate) fn new(name: Arc<str>, doc: Arc<str>, fields: Vec<Field>) -> Type {
         let mut max_words = 0;
         let mut next = 0;
         for field in &fields {
@@ -150,6 +153,7 @@ impl Type {
         }
         Type {
             name,
+            doc,
             fields,
             max_words,
         }
@@ -158,6 +162,11 @@ impl Type {
     /// Its full name: `Outer.Inner` for a nested type.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The comment beside or above it in the text, lines separated by line feeds; empty for a schema from a bundle.
+    pub fn doc(&self) -> &str {
+        &self.doc
     }
 
     /// Its fields, in the order of their tags.
@@ -199,6 +208,11 @@ impl Field {
         &self.name
     }
 
+    /// The comment beside or above it in the text, lines separated by line feeds; empty for a schema from a bundle.
+    pub fn doc(&self) -> &str {
+        &self.doc
+    }
+
     /// Its tag, which stands for it on the wire: at most 32766.
     pub fn tag(&self) -> u16 {
         self.tag
@@ -219,6 +233,11 @@ impl Protocol {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The comment beside or above it in the text, lines separated by line feeds; empty for a schema from a bundle.
+    pub fn doc(&self) -> &str {
+        &self.doc
     }
 
     /// Its tag, which stands for it on the wire: at most 32766.

@@ -218,18 +218,14 @@ fn check<'m>(schema: &Schema, of: &Type, message: &'m [u8], level: usize) -> Res
 
 fn check_field(schema: &Schema, field: &Field, slot: Slot<'_>, level: usize) -> Result<(), DecodeError> {
     match (field.shape, field.kind) {
-        (Shape::One, Kind::Integer | Kind::Decimal(_)) => drop(slot.integer()?),
-        (Shape::One, Kind::Boolean) => drop(slot.boolean()?),
-        (Shape::One, Kind::Double) => drop(slot.double()?),
-        (Shape::One, Kind::String | Kind::Binary) => drop(slot.item()?),
+        (Shape::One, Kind::Integer | Kind::Decimal(_)) => slot.integer().map(|_| ())?,
+        (Shape::One, Kind::Boolean) => slot.boolean().map(|_| ())?,
+        (Shape::One, Kind::Double) => slot.double().map(|_| ())?,
+        (Shape::One, Kind::String | Kind::Binary) => slot.item().map(|_| ())?,
         (Shape::One, Kind::Struct(index)) => check_whole(schema, index, slot.item()?, level)?,
-        (_, Kind::Integer | Kind::Decimal(_) | Kind::Double) => drop(slot.numbers()?),
-        (_, Kind::Boolean) => drop(slot.booleans()?),
-        (_, Kind::String | Kind::Binary) => {
-            for element in slot.elements()? {
-                element?;
-            }
-        }
+        (_, Kind::Integer | Kind::Decimal(_) | Kind::Double) => slot.numbers().map(|_| ())?,
+        (_, Kind::Boolean) => slot.booleans().map(|_| ())?,
+        (_, Kind::String | Kind::Binary) => slot.elements()?.try_for_each(|element| element.map(|_| ()))?,
         (shape, Kind::Struct(index)) => check_elements(schema, shape, index, slot.elements()?, level)?,
     }
     Ok(())

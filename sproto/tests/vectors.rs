@@ -310,10 +310,9 @@ fn calls_are_made_and_taken_apart_alike() {
             let ud_field = package.field_named("ud");
             let ud = |key: &str| ud_field.and_then(|field| tagged(&schema, field, &call[key]));
             let tree = |index: usize, key: &str| structure(&schema, &schema.types()[index], &call[key]);
-            let value = match protocol.request() {
-                Some(index) => Some(tree(index, "args").unwrap_or_default()),
-                None => None,
-            };
+            let value = protocol
+                .request()
+                .map(|index| tree(index, "args").unwrap_or_default());
             let session = call["session"].as_i64();
             let mut client = Host::new(schema.clone(), "package").unwrap();
             let mut server = Host::new(schema.clone(), "package").unwrap();

@@ -70,6 +70,11 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
         let codec = codec(field, &krate);
         quote!(<#codec>::write(&self.#ident, #tag, &mut record, out, level)?;)
     });
+    let names = fields.iter().map(|Field { ident, name, .. }| {
+        let ident = ident.to_string();
+        let ident = ident.trim_start_matches("r#");
+        quote!((#ident, #name))
+    });
     let slots = fields.iter().map(|Field { ident, ty, .. }| {
         quote!(let mut #ident: ::core::option::Option<#ty> = ::core::option::Option::None;)
     });
@@ -102,6 +107,7 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #krate::Sproto for #ident {
             const NAME: &'static str = #type_name;
+            const FIELDS: &'static [(&'static str, &'static str)] = &[#(#names),*];
 
             fn encode_at(
                 &self,
@@ -244,7 +250,10 @@ fn read_field(field: &syn::Field) -> Result<Field<'_>> {
                 codec = Some(quote!(::fulmar_sproto::derived::Decimals<#digits, #ty>));
             } else if meta.path.is_ident("key") {
                 let key = meta.value()?.parse::<LitStr>()?.value();
-                let helper = Ident::new(&format!("KeyOf_{name}"), ident.span());
+                if syn::parse_str::<Ident>(&key).is_err() {
+                    return Err(meta.error("the key is the name of a field of the elements"));
+                }
+                let helper = Ident::new(&format!("KeyOf_{}", raw.trim_start_matches("r#")), ident.span());
                 codec = Some(quote!(::fulmar_sproto::derived::Keyed<#helper, #ty>));
                 items = keyed(&helper, &key, ty);
             } else if meta.path.is_ident("pairs") {
@@ -273,7 +282,8 @@ fn read_field(field: &syn::Field) -> Result<Field<'_>> {
 
 /// What tells the key of an element that carries it in the field `key`.
 fn keyed(helper: &Ident, key: &str, ty: &syn::Type) -> TokenStream {
-    let field = Ident::new(key, ty.span());
+    let field = syn::parse_str::<Ident>(key).unwrap_or_else(|_| Ident::new("_", ty.span()));
+    let key = key.trim_start_matches("r#");
     quote! {
         #[allow(non_camel_case_types)]
         struct #helper;
