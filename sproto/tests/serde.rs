@@ -62,7 +62,7 @@ fn item(id: u32) -> Item {
     Item {
         id,
         name: format!("item{id}"),
-        price: (id % 2 == 0).then_some(1.25),
+        price: id.is_multiple_of(2).then_some(1.25),
         raw: vec![0xff; id as usize % 3],
     }
 }
