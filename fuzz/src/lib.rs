@@ -1,0 +1,22 @@
+//! What strangers can send, one operation per entrance. Each takes any bytes, and panics where a promise is broken.
+//!
+//! libFuzzer drives them (`cargo fuzz run -s none --features fuzzer TARGET`); a test replays the corpus of each.
+
+mod config;
+mod seri;
+mod sproto;
+
+pub use config::config;
+pub use seri::seri;
+pub use sproto::{sproto_bundle, sproto_decode, sproto_parser, sproto_rpc, sproto_unpack};
+
+/// Every target by the name of its corpus.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("config", config),
+    ("seri", seri),
+    ("sproto_bundle", sproto_bundle),
+    ("sproto_decode", sproto_decode),
+    ("sproto_parser", sproto_parser),
+    ("sproto_rpc", sproto_rpc),
+    ("sproto_unpack", sproto_unpack),
+];
