@@ -2,7 +2,7 @@
 //!
 //! This crate is the face of the workspace. A Rust program takes [`engine`] for services, handles and messages and
 //! [`arena`] for the buffers they carry; with the feature `lua` (on by default) [`lualib`] runs Lua services with
-//! skynet's API beside them. The `fulmar` binary is built from the same parts.
+//! skynet's API beside them. [`sproto`] speaks to the world. The `fulmar` binary is built from the same parts.
 //!
 //! ```
 //! use fulmar::prelude::*;
@@ -17,6 +17,7 @@ pub use fulmar_arena as arena;
 pub use fulmar_engine as engine;
 #[cfg(feature = "lua")]
 pub use fulmar_lualib as lualib;
+pub use fulmar_sproto as sproto;
 
 /// What most programs need, in one `use`.
 pub mod prelude {

@@ -333,3 +333,102 @@ fn a_node_that_already_runs_is_not_started_again() {
     let said = place.fulmar(&["check", "node"]);
     assert!(said.out.contains(&format!("pid = {pid}")), "{said:?}");
 }
+
+const SCHEMA: (&str, &str) = (
+    "game.sproto",
+    ".Item { id 0 : integer  name 1 : string }\n.Bag { items 0 : *Item(name) end 1 : boolean }\nbuy 1 { request Item }\n",
+);
+
+#[test]
+fn sproto_check_shows_where_a_schema_is_wrong() {
+    let place = Place::new("sproto-wrong", &[("bad.sproto", ".A {\n\tx 0 ! integer\n}\n")]);
+    let said = place.fulmar(&["sproto", "check", "bad.sproto"]);
+    assert_eq!(said.status, Some(1));
+    for part in [
+        "syntax error at [bad.sproto] line (2), column 6",
+        "2 | \tx 0 ! integer",
+        "expected ':', found '!'",
+    ] {
+        assert!(said.err.contains(part), "{part:?} in {said:?}");
+    }
+    assert!(
+        place
+            .fulmar(&["sproto", "check", "none.sproto"])
+            .err
+            .contains("cannot read none.sproto")
+    );
+}
+
+#[test]
+fn sproto_check_says_what_a_new_version_breaks() {
+    let new = (
+        "new.sproto",
+        ".Item { id 0 : double  name 1 : string }\n.Bag { items 0 : *Item(name) }\nbuy 1 { request Item }\n",
+    );
+    let place = Place::new("sproto-versions", &[SCHEMA, new]);
+    let said = place.fulmar(&["sproto", "check", "game.sproto"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    assert!(said.out.contains("2 types, 1 protocols: sound"), "{said:?}");
+    assert!(said.out.contains("note: Bag.end is a word of Lua"), "{said:?}");
+    assert_eq!(
+        place
+            .fulmar(&["sproto", "check", "--against", "game.sproto", "game.sproto"])
+            .status,
+        Some(0)
+    );
+    let said = place.fulmar(&["sproto", "check", "--against", "game.sproto", "new.sproto"]);
+    assert_eq!(said.status, Some(1));
+    assert!(
+        said.out.contains("breaks: Item.id is double, and was integer"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("fits: Bag.end is gone"), "{said:?}");
+    assert!(said.err.contains("would misread 1 things"), "{said:?}");
+}
+
+#[test]
+fn sproto_turns_json_into_messages_and_back() {
+    let json = r#"{"items":{"axe":{"id":7,"name":"axe"}}}"#;
+    let place = Place::new("sproto-codec", &[SCHEMA, ("bag.json", json)]);
+    for flags in [&["--hex"][..], &["--hex", "--packed"]] {
+        let said = place.fulmar(&[&["sproto", "encode", "game.sproto", "Bag", "bag.json"], flags].concat());
+        assert_eq!(said.status, Some(0), "{said:?}");
+        fs::write(place.0.join("bag.hex"), &said.out).expect("a file");
+        let said = place.fulmar(&[&["sproto", "decode", "game.sproto", "Bag", "bag.hex"], flags].concat());
+        assert_eq!(said.out.split_whitespace().collect::<String>(), json, "{said:?}");
+    }
+    let said = place.fulmar(&["sproto", "encode", "game.sproto", "bag", "bag.json"]);
+    assert!(
+        said.err.contains("no type bag") && said.err.contains("did you mean Bag?"),
+        "{said:?}"
+    );
+    let said = place.fulmar(&["sproto", "encode", "game.sproto", "Item", "bag.json"]);
+    assert!(said.err.contains("Item has no field items"), "{said:?}");
+    let said = place.fulmar(&["sproto", "decode", "game.sproto", "Bag", "bag.json"]);
+    assert!(
+        said.err.contains("decode error") && said.err.contains("--packed"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn sproto_bundles_dumps_and_generates() {
+    let place = Place::new("sproto-bundle", &[SCHEMA]);
+    assert_eq!(
+        place
+            .fulmar(&["sproto", "bundle", "game.sproto", "-o", "game.bin"])
+            .status,
+        Some(0)
+    );
+    let text = place.fulmar(&["sproto", "dump", "game.sproto"]).out;
+    assert!(text.contains("items (0) *Item key[1]"), "{text}");
+    assert_eq!(place.fulmar(&["sproto", "dump", "game.bin"]).out, text);
+    let rust = place
+        .fulmar(&["sproto", "generate", "--lang", "rust", "game.bin"])
+        .out;
+    assert!(rust.contains("pub struct Item {"), "{rust}");
+    let lua = place
+        .fulmar(&["sproto", "generate", "--lang", "lua", "game.sproto"])
+        .out;
+    assert!(lua.contains("---@field items? table<string, Item>"), "{lua}");
+}

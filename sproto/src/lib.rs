@@ -29,6 +29,7 @@
 //! | what a new version of a schema breaks | [`compare`] |
 //! | Rust types | [`Sproto`] and its derive macro |
 //! | values as trees | [`Schema::encode`], [`Schema::decode`], [`Value`] |
+//! | serde, JSON (feature `serde`) | `serde` |
 //! | messages read in place | [`View`] |
 //! | a codec of one's own, without trees | [`wire`] |
 //! | calls | [`Host`] |
@@ -51,6 +52,8 @@ mod pack;
 mod parser;
 mod rpc;
 mod schema;
+#[cfg(feature = "serde")]
+pub mod serde;
 mod value;
 mod view;
 pub mod wire;

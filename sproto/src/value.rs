@@ -64,6 +64,11 @@ impl Struct {
         self
     }
 
+    #[cfg(feature = "serde")]
+    pub(crate) fn into_fields(self) -> Vec<(Arc<str>, Value)> {
+        self.fields
+    }
+
     /// All fields.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
         self.fields.iter().map(|(name, value)| (&**name, value))

@@ -10,6 +10,7 @@ mod node;
 mod report;
 mod run;
 mod signals;
+mod sproto;
 mod version;
 
 use std::path::PathBuf;
@@ -49,6 +50,11 @@ enum Command {
         /// The config file.
         config: PathBuf,
     },
+    /// Look at sproto schemas, compare versions, turn JSON into messages and back, generate types.
+    Sproto {
+        #[command(subcommand)]
+        command: sproto::Command,
+    },
     /// Print the version of Fulmar and of the Lua inside.
     Version,
 }
@@ -73,6 +79,7 @@ pub(crate) fn main() -> ExitCode {
             args,
         } => exec::exec(&script, &args, &overrides),
         Command::Check { config } => check::check(&config),
+        Command::Sproto { command } => sproto::sproto(&command),
         Command::Version => version::version(),
     };
     outcome.unwrap_or_else(|failure| {

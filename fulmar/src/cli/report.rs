@@ -26,6 +26,14 @@ impl Failure {
         }
     }
 
+    /// An error at a place, and the lines that show it.
+    pub(crate) fn at(error: &dyn Error, lines: String) -> Self {
+        Self {
+            line: Some(lines),
+            ..Self::new(error)
+        }
+    }
+
     /// An error with the reasons behind it.
     pub(crate) fn of(error: &dyn Error) -> Self {
         let mut failure = Self::new(error);
