@@ -12,6 +12,7 @@
 //! | `service` | the trait, the context, start, turn and close of a service |
 //! | `engine`, `post` | what holds them together: launch, retirement, shutdown; delivery |
 //! | `timer`, `clock`, `random` | time and chance, both passed in |
+//! | `net` | sockets, and the thread that watches them |
 //! | `command`, `env`, `monitor`, [`services`] | skynet's text commands, its environment, endless loops, logger and harbor |
 //!
 //! # Example
@@ -41,6 +42,8 @@ mod message_log;
 #[cfg(not(loom))]
 mod monitor;
 #[cfg(not(loom))]
+mod net;
+#[cfg(not(loom))]
 mod post;
 #[cfg(not(loom))]
 mod random;
@@ -65,6 +68,7 @@ mod public {
     pub use crate::handle::{Handle, Names};
     pub use crate::mailbox::{MailboxLimit, Policy};
     pub use crate::message::{Body, Message, MessageType, Payload, RemoteMessage, RemoteName};
+    pub use crate::net::{Event, EventKind, SocketInfo, SocketKind, Sockets, unpack_address};
     pub use crate::random::Random;
     pub use crate::service::{
         Context, Module, Placement, Service, ServiceOptions, ServiceStats, SignalTarget,

@@ -6,7 +6,7 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
-use crate::{code_cache, core, embedded, launch, memory_module, profile, sproto, stack};
+use crate::{code_cache, core, embedded, launch, memory_module, profile, socketdriver, sproto, stack};
 
 /// Modules written in Rust.
 const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
@@ -15,6 +15,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.profile", profile::open),
     ("skynet.codecache", code_cache::open),
     ("skynet.memory", memory_module::open),
+    ("skynet.socketdriver", socketdriver::open),
     ("fulmar.core", launch::open),
 ];
 

@@ -43,6 +43,16 @@ return {
 	},
 	["sprotoparser"] = { "parse dump" },
 	["sprotoloader"] = { "register save load" },
+	["skynet.socket"] = {
+		"open listen start bind stdin read readline readall block write lwrite close shutdown close_fd abandon pause",
+		"onclose warning limit disconnected invalid header resolve netstat",
+		"udp udp_listen udp_dial udp_connect sendto udp_address broadcast",
+	},
+	["skynet.socketdriver"] = {
+		"buffer push pop readline readall clear drop str2p header info unpack",
+		"connect listen start pause close shutdown bind nodelay send lsend resolve broadcast",
+		"udp udp_connect udp_dial udp_listen udp_send udp_address",
+	},
 	["skynet.queue"] = "function",
 	["skynet.inject"] = "function",
 }

@@ -6,15 +6,16 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
-use fulmar_arena::Arena;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
+use fulmar_arena::{Arena, BufMut};
 
 use super::{BUILT, Engine, Inner};
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::error::{BuildError, MAX_WORKERS};
 use crate::handle::{Handle, Names, Table};
-use crate::message::Message;
+use crate::message::{Body, Message, MessageType};
+use crate::net::Sockets;
 use crate::scheduler::Scheduler;
 use crate::service::Module;
 use crate::timer::Timer;
@@ -122,16 +123,43 @@ impl EngineBuilder {
         };
         Ok(Engine(Arc::new_cyclic(|engine: &Weak<Inner>| {
             let weak = Weak::clone(engine);
+            let tell = move |owner: Handle, event: BufMut| {
+                if let Some(engine) = weak.upgrade() {
+                    // A service that has gone does not wait for its sockets.
+                    let _ = Engine(engine).send(
+                        Handle::SYSTEM,
+                        owner,
+                        MessageType::SOCKET,
+                        0,
+                        Body::Block(event),
+                    );
+                }
+            };
+            let weak = Weak::clone(engine);
+            let log = move |text: &str| {
+                if let Some(engine) = weak.upgrade() {
+                    Engine(engine).log(Handle::SYSTEM, text);
+                }
+            };
+            let weak = Weak::clone(engine);
             let expire = move |to: Handle, message: Message| {
                 if let Some(engine) = weak.upgrade() {
                     // A service that has gone does not wait for its timers.
                     let _ = Engine(engine).deliver(to, message);
                 }
             };
+            let arena = self.arena.unwrap_or_else(Arena::process);
             Inner {
                 harbor: self.harbor,
                 profile: self.profile,
-                arena: self.arena.unwrap_or_else(Arena::process),
+                arena,
+                sockets: Sockets::new(
+                    arena,
+                    clock.clone(),
+                    self.seed.is_none(),
+                    Arc::new(tell),
+                    Arc::new(log),
+                ),
                 timer: Timer::new(clock.clone(), Arc::new(expire)),
                 clock,
                 env: Env::new(self.env),

@@ -25,6 +25,7 @@ use crate::mailbox::Added;
 use crate::message::{Body, MessageType};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::{self, Slot};
+use crate::net::Sockets;
 use crate::post::LOGGER;
 use crate::scheduler::{Meter, OwnThread, Scheduler};
 use crate::service::{Lane, Module, Placement, Service, ServiceCell, ServiceOptions, Task};
@@ -50,6 +51,7 @@ struct Inner {
     modules: Mutex<HashMap<String, Arc<dyn Module>>>,
     scheduler: Scheduler,
     timer: Timer,
+    sockets: Sockets,
     endless_after: Duration,
     phase: AtomicU8,
     /// [`Engine::abort`] was called: the logger is to follow the last service.
@@ -324,6 +326,11 @@ impl Engine {
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
+    }
+
+    /// The sockets of this node. A deterministic engine refuses to make any.
+    pub fn sockets(&self) -> &Sockets {
+        &self.0.sockets
     }
 
     /// The arena that messages live in.

@@ -155,6 +155,7 @@ impl Engine {
     /// Ends the threads and waits for them, those that are stuck only until `until`.
     fn finish(&self, until: Option<Instant>) {
         self.transition_to(STOPPED);
+        self.0.sockets.stop();
         self.0.timer.stop();
         self.0.scheduler.stop();
         let threads = std::mem::take(&mut *self.threads());
