@@ -10,8 +10,11 @@ pub use config::config;
 pub use seri::seri;
 pub use sproto::{sproto_bundle, sproto_decode, sproto_parser, sproto_rpc, sproto_unpack};
 
+/// An operation on any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by the name of its corpus.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("seri", seri),
     ("sproto_bundle", sproto_bundle),

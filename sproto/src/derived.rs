@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::error::{DecodeCause, DecodeError, EncodeError, WireError};
-use crate::wire::{Doubles, Fields, Integers, Item, Record, Slot, push_item};
+use crate::wire::{Doubles, Elements, Fields, Integers, Item, Record, Slot, push_item};
 use crate::{MAX_DEPTH, MAX_MESSAGE_BYTES};
 
 /// A Rust structure that is a sproto message. Derived:
@@ -328,9 +328,19 @@ pub fn write_structs<'a, T: Sproto + 'a>(
 /// As for [`Sproto::decode`].
 #[inline]
 pub fn read_structs<T: Sproto>(slot: Slot<'_>, level: usize) -> Result<Vec<T>, DecodeError> {
-    slot.elements()?
-        .map(|element| read_struct(element?, level))
-        .collect()
+    let elements = slot.elements()?;
+    let mut values = room_for(&elements);
+    for element in elements {
+        values.push(read_struct(element?, level)?);
+    }
+    Ok(values)
+}
+
+/// Room for all elements, or for the first few thousand bytes of them: more is only made for what turns out to be sound.
+#[inline]
+fn room_for<T>(elements: &Elements<'_>) -> Vec<T> {
+    let few = 1 + 4096 / size_of::<T>().max(1);
+    Vec::with_capacity(elements.clone().take(few).count())
 }
 
 macro_rules! integers {
@@ -498,12 +508,14 @@ macro_rules! strings {
             }
 
             fn read_all(slot: Slot<'_>, _: usize) -> Result<Vec<Self>, DecodeError> {
-                slot.elements()?
-                    .map(|element| {
-                        let $bytes = element?;
-                        $read
-                    })
-                    .collect()
+                let elements = slot.elements()?;
+                let mut values = room_for(&elements);
+                for element in elements {
+                    let $bytes = element?;
+                    let read: Result<Self, DecodeError> = $read;
+                    values.push(read?);
+                }
+                Ok(values)
             }
         })*
     };
