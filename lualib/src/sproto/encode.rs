@@ -9,6 +9,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::schemas::Shared;
 use super::types::push_name;
+use crate::raw;
 use crate::stack::{self, Failure};
 
 /// One run of the encoder. Holds no value with a destructor: reading a table may end in a long jump.
@@ -64,20 +65,23 @@ impl Encoder<'_> {
         // SAFETY: room is made; nothing with a destructor is alive when Lua is called. Stack: unchanged at the end.
         unsafe {
             self.enter(of, level)?;
-            let raw = self.is_plain(index, found);
+            let table = if self.is_plain(index, found) {
+                (*raw::at(self.state, index)).as_table()
+            } else {
+                None
+            };
             let mut record = Record::begin(self.out(), of.max_words());
             let top = ffi::lua_gettop(self.state);
             for (fields, number) in fields.chunks(BATCH).zip((0..).step_by(BATCH)) {
                 for (field, number) in fields.iter().zip(number..) {
-                    match names {
-                        Some(names) => ffi::lua_pushvalue(self.state, names + number as c_int),
-                        None => push_name(self.state, self.names, first + number, field.name()),
-                    }
-                    let found = if raw {
-                        ffi::lua_rawget(self.state, index)
-                    } else {
-                        ffi::lua_gettable(self.state, index)
+                    let name = match names {
+                        Some(names) => *raw::at(self.state, names + number as c_int),
+                        None => {
+                            push_name(self.state, self.names, first + number, field.name());
+                            raw::pop(self.state)
+                        }
                     };
+                    let found = self.look_up(index, table, name);
                     if found != ffi::LUA_TNIL {
                         self.field(of, field, found, &mut record, level)?;
                     }
@@ -87,6 +91,25 @@ impl Encoder<'_> {
             record.finish(self.out());
         }
         self.room(0)
+    }
+
+    /// Pushes the value under `name`, if there is one; gives its Lua type. `table` is the value at `index` when it is a table
+    /// without a metatable.
+    #[inline]
+    unsafe fn look_up(&self, index: c_int, table: Option<*const raw::Table>, name: raw::Value) -> c_int {
+        // SAFETY: table and name are on the stack or, for the name, in the table of names. Stack: a value more, or none.
+        unsafe {
+            if let (Some(table), Some(text)) = (table, name.as_short_text()) {
+                let value = raw::field(table, text);
+                if value.is_nil() {
+                    return ffi::LUA_TNIL;
+                }
+                raw::push(self.state, value);
+                return ffi::lua_type(self.state, -1);
+            }
+            raw::push(self.state, name);
+            ffi::lua_gettable(self.state, index)
+        }
     }
 
     unsafe fn enter(&self, of: &Type, level: usize) -> Result<(), Failure> {
