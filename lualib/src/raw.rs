@@ -27,6 +27,7 @@ pub(crate) struct Value {
 #[repr(C)]
 union Payload {
     integer: i64,
+    float: f64,
     pointer: *mut c_void,
     function: ffi::lua_CFunction,
 }
@@ -67,8 +68,10 @@ pub(crate) struct Table {
     _flags: u8,
     log2_nodes: u8,
     array_len: u32,
-    _array: *mut c_void,
+    /// The middle of the array part: values lie before it, last first; a hint of 4 bytes and the tags behind it.
+    array: *mut Payload,
     nodes: *mut Node,
+    metatable: *mut c_void,
 }
 
 /// `Node`.
@@ -125,6 +128,18 @@ impl Value {
         }
     }
 
+    /// # Safety
+    /// The table is live, and stays so for as long as the value is used.
+    #[inline(always)]
+    pub(crate) unsafe fn table(table: *const Table) -> Value {
+        Value {
+            payload: Payload {
+                pointer: table.cast_mut().cast(),
+            },
+            tag: TABLE,
+        }
+    }
+
     /// A C function without upvalues.
     #[inline(always)]
     pub(crate) fn native(function: ffi::lua_CFunction) -> Value {
@@ -176,6 +191,121 @@ impl Value {
     pub(crate) fn as_short_text(self) -> Option<*const Text> {
         // SAFETY: the tag says which part of the union is there.
         (self.tag == SHORT_TEXT).then(|| unsafe { self.payload.pointer }.cast::<Text>().cast_const())
+    }
+}
+
+/// A value by its kind.
+pub(crate) enum Content {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    /// An interned string; alive while Lua can reach it.
+    ShortText(*const Text),
+    /// Alive while Lua can reach it.
+    Table(*const Table),
+    Light(*mut c_void),
+    /// A long string, a function, a userdata, a thread.
+    Other,
+}
+
+impl Value {
+    #[inline(always)]
+    pub(crate) fn content(self) -> Content {
+        // SAFETY: the tag says which part of the union is there.
+        unsafe {
+            match self.tag {
+                INTEGER => Content::Integer(self.payload.integer),
+                FLOAT => Content::Float(self.payload.float),
+                SHORT_TEXT => Content::ShortText(self.payload.pointer.cast::<Text>()),
+                TABLE => Content::Table(self.payload.pointer.cast::<Table>()),
+                FALSE => Content::Boolean(false),
+                TRUE => Content::Boolean(true),
+                LIGHT => Content::Light(self.payload.pointer),
+                tag if tag & KIND == 0 => Content::Nil,
+                _ => Content::Other,
+            }
+        }
+    }
+}
+
+/// The bytes of a short string.
+///
+/// # Safety
+/// It is live, and stays so while the bytes are looked at.
+#[inline(always)]
+pub(crate) unsafe fn text_bytes<'a>(text: *const Text) -> &'a [u8] {
+    // SAFETY: by (1): a short string has its bytes, at most 40, behind its head.
+    unsafe { std::slice::from_raw_parts((&raw const (*text).content).cast(), (*text).short_len as usize) }
+}
+
+/// Whether the table has a metatable.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn has_metatable(table: *const Table) -> bool {
+    // SAFETY: by (1).
+    unsafe { !(*table).metatable.is_null() }
+}
+
+/// The length of the array part.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn array_len(table: *const Table) -> usize {
+    // SAFETY: by (1).
+    unsafe { (*table).array_len as usize }
+}
+
+/// A value of the array part, by its place from 0; what is empty is nil.
+///
+/// # Safety
+/// The table is live, and `place` is below its [`array_len`].
+#[inline(always)]
+pub(crate) unsafe fn item(table: *const Table, place: usize) -> Value {
+    // SAFETY: by (1): values before the middle, last first; tags behind the hint.
+    unsafe {
+        let middle = (*table).array;
+        Value {
+            payload: *middle.sub(1 + place),
+            tag: *middle.cast::<u8>().add(size_of::<u32>() + place),
+        }
+    }
+}
+
+/// How many places the hash part has.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn hash_len(table: *const Table) -> usize {
+    // SAFETY: by (1).
+    unsafe { 1 << (*table).log2_nodes }
+}
+
+/// Key and value in a place of the hash part; none where it is empty.
+///
+/// # Safety
+/// The table is live, and `place` is below its [`hash_len`].
+#[inline(always)]
+pub(crate) unsafe fn entry(table: *const Table, place: usize) -> Option<(Value, Value)> {
+    // SAFETY: by (1). A key whose value is empty may be dead, and is not looked at.
+    unsafe {
+        let node = (*table).nodes.add(place);
+        if (*node).tag & KIND == 0 {
+            return None;
+        }
+        let key = Value {
+            payload: Payload { pointer: (*node).key },
+            tag: (*node).key_tag,
+        };
+        let value = Value {
+            payload: (*node).value,
+            tag: (*node).tag,
+        };
+        Some((key, value))
     }
 }
 
@@ -472,6 +602,8 @@ unsafe fn probe_values(state: *mut lua_State) -> bool {
             }) && table.is_some_and(|table| numbered(table, 17).is_some_and(Value::is_nil));
         truncate(state, 1);
 
+        same = same && probe_walk(state);
+
         let suspended = ffi::lua_newthread(state);
         push(suspended, Value::native(native));
         let mut results = 0;
@@ -481,6 +613,68 @@ unsafe fn probe_values(state: *mut lua_State) -> bool {
             && status(suspended) == ffi::LUA_YIELD
             && !(*(*thread(suspended)).call).previous.is_null();
         ffi::lua_settop(state, 0);
+        same
+    }
+}
+
+/// A table with an array part that has a hole and room, a hash part with every kind of key, and a metatable or none: walked here
+/// and by Lua.
+unsafe fn probe_walk(state: *mut lua_State) -> bool {
+    // SAFETY: the caller's state has room, and memory for a small table. Stack: unchanged.
+    unsafe {
+        let top = ffi::lua_gettop(state);
+        let index = top + 1;
+        ffi::lua_createtable(state, 7, 3);
+        for place in [1, 2, 3, 5] {
+            ffi::lua_pushnumber(state, place as f64 + 0.5);
+            ffi::lua_rawseti(state, index, place);
+        }
+        ffi::lua_pushboolean(state, 1);
+        ffi::lua_setfield(state, index, c"flag".as_ptr());
+        ffi::lua_pushinteger(state, 77);
+        ffi::lua_rawseti(state, index, 1 << 40);
+        ffi::lua_pushnumber(state, 2.25);
+        ffi::lua_pushstring(state, c"text".as_ptr());
+        ffi::lua_rawset(state, index);
+        let Some(table) = (*at(state, index)).as_table() else {
+            return false;
+        };
+        let mut same = !has_metatable(table) && array_len(table) == 7;
+        let array = (0..array_len(table)).filter_map(|place| {
+            let value = item(table, place);
+            (!value.is_nil()).then_some((Value::integer(place as i64 + 1), value))
+        });
+        let hash = (0..hash_len(table)).filter_map(|place| entry(table, place));
+        let mut steps = 0;
+        ffi::lua_pushnil(state);
+        for (key, value) in array.chain(hash) {
+            if ffi::lua_next(state, index) == 0 {
+                same = false;
+                break;
+            }
+            steps += 1;
+            push(state, key);
+            push(state, value);
+            same = same
+                && ffi::lua_rawequal(state, -4, -2) != 0
+                && ffi::lua_rawequal(state, -3, -1) != 0
+                && match value.content() {
+                    Content::Float(value) => {
+                        value.to_bits() == ffi::lua_tonumberx(state, -1, ptr::null_mut()).to_bits()
+                    }
+                    Content::ShortText(text) => text_bytes(text) == b"text",
+                    Content::Integer(value) => value == 77,
+                    Content::Boolean(value) => value,
+                    _ => false,
+                };
+            ffi::lua_settop(state, index + 1);
+        }
+        same = same && steps == 7 && ffi::lua_next(state, index) == 0;
+        ffi::lua_settop(state, index);
+        ffi::lua_createtable(state, 0, 0);
+        ffi::lua_setmetatable(state, index);
+        same = same && has_metatable(table);
+        ffi::lua_settop(state, top);
         same
     }
 }
@@ -508,6 +702,7 @@ const FALSE: u8 = ffi::LUA_TBOOLEAN as u8;
 const TRUE: u8 = ffi::LUA_TBOOLEAN as u8 | 1 << 4;
 const LIGHT: u8 = ffi::LUA_TLIGHTUSERDATA as u8;
 const INTEGER: u8 = ffi::LUA_TNUMBER as u8;
+const FLOAT: u8 = ffi::LUA_TNUMBER as u8 | 1 << 4;
 const NATIVE: u8 = ffi::LUA_TFUNCTION as u8 | 1 << 4;
 const SHORT_TEXT: u8 = ffi::LUA_TSTRING as u8 | COLLECTABLE;
 const TABLE: u8 = ffi::LUA_TTABLE as u8 | COLLECTABLE;

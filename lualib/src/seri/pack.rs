@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::cache::{REMEMBER_SLOTS, StringCache};
 use super::format::{ATTACHMENT, MAX_PACK_DEPTH, beside_bytes, head};
 use super::writer::Writer;
+use crate::raw::{self, Content};
 
 /// Why values could not be packed. Displays as skynet says it.
 ///
@@ -74,6 +75,8 @@ pub struct Packer {
     arena: Arena,
     scratch: UnsafeCell<Scratch>,
     cache: Box<StringCache>,
+    /// Lua's records are those that `raw` reads.
+    in_place: bool,
 }
 
 // SAFETY: a state and what belongs to it are used by one thread at a time.
@@ -89,7 +92,15 @@ impl Packer {
             arena,
             scratch: UnsafeCell::default(),
             cache: Box::new(StringCache::new()),
+            in_place: raw::is_expected(),
         }
+    }
+
+    /// The same, but tables are only read with Lua's functions.
+    #[cfg(test)]
+    pub(crate) fn through_lua(mut self) -> Self {
+        self.in_place = false;
+        self
     }
 
     /// Packs the values `first..=last` of `state`'s stack; the result waits in the packer until the next call of
@@ -309,6 +320,9 @@ impl Encoder<'_> {
                     let float = ffi::lua_tonumberx(state, index, ptr::null_mut());
                     (*scratch).writer.float(float);
                 }
+                ffi::LUA_TTABLE if depth == 0 && self.packer.in_place && !self.ran_lua => {
+                    return self.plain_table(index);
+                }
                 ffi::LUA_TTABLE => return self.table(index, depth),
                 ffi::LUA_TNIL => (*scratch).writer.nil(),
                 ffi::LUA_TBOOLEAN => (*scratch).writer.boolean(ffi::lua_toboolean(state, index) != 0),
@@ -352,6 +366,98 @@ impl Encoder<'_> {
             (*self.scratch()).lower_floor(floor);
         }
         true
+    }
+
+    /// Writes the table at the positive stack index `index`, which nothing encloses: in place if it is plain all through, with
+    /// Lua's functions else.
+    unsafe fn plain_table(&mut self, index: c_int) -> Result<(), PackError> {
+        // SAFETY: `pack`'s contract. Stack: unchanged.
+        unsafe {
+            if ffi::lua_checkstack(self.state, TABLE_SLOTS) == 0 {
+                return Err(PackError::Stack);
+            }
+            let writer = &(*self.scratch()).writer;
+            let start = writer.len();
+            if let Some(table) = (*raw::at(self.state, index)).as_table()
+                && self.walk(table, 0)?
+            {
+                return Ok(());
+            }
+            (*self.scratch()).writer.truncate(start);
+            self.table(index, 0)
+        }
+    }
+
+    /// Writes a table as it lies in memory; false when something in it asks for more: a metatable, a string that may have to be
+    /// attached, items outside of the array part. No Lua code runs and nothing is allocated in the state meanwhile, so nothing
+    /// in the table moves.
+    unsafe fn walk(&mut self, table: *const raw::Table, depth: u32) -> Result<bool, PackError> {
+        // SAFETY: `pack`'s contract; the table is reachable from the stack. Stack: the table for a moment, where its length
+        // is asked for.
+        unsafe {
+            if raw::has_metatable(table) {
+                return Ok(false);
+            }
+            let array = raw::array_len(table);
+            let mut items = 0;
+            if array > 0 {
+                raw::push(self.state, raw::Value::table(table));
+                items = ffi::lua_rawlen(self.state, -1) as usize;
+                raw::pop(self.state);
+                if items > array {
+                    return Ok(false);
+                }
+            } else if !raw::numbered(table, 1).is_some_and(raw::Value::is_nil) {
+                return Ok(false);
+            }
+            (*self.scratch()).writer.table(items);
+            for place in 0..items {
+                if !self.content(raw::item(table, place), depth + 1)? {
+                    return Ok(false);
+                }
+            }
+            for place in items..array {
+                let value = raw::item(table, place);
+                if !value.is_nil() {
+                    (*self.scratch()).writer.integer(place as i64 + 1);
+                    if !self.content(value, depth + 1)? {
+                        return Ok(false);
+                    }
+                }
+            }
+            for place in 0..raw::hash_len(table) {
+                if let Some((key, value)) = raw::entry(table, place)
+                    && !(self.content(key, depth + 1)? && self.content(value, depth + 1)?)
+                {
+                    return Ok(false);
+                }
+            }
+            (*self.scratch()).writer.nil();
+        }
+        Ok(true)
+    }
+
+    /// Writes a value that `walk` has met; false when it cannot be written in place.
+    #[inline(always)]
+    unsafe fn content(&mut self, value: raw::Value, depth: u32) -> Result<bool, PackError> {
+        if depth > MAX_PACK_DEPTH {
+            return Err(PackError::TooDeep);
+        }
+        // SAFETY: as for `walk`; a short string lies where it is while it is copied.
+        unsafe {
+            let writer = &mut (*self.scratch()).writer;
+            match value.content() {
+                Content::Nil => writer.nil(),
+                Content::Boolean(boolean) => writer.boolean(boolean),
+                Content::Integer(integer) => writer.integer(integer),
+                Content::Float(float) => writer.float(float),
+                Content::ShortText(text) => return Ok(writer.string(raw::text_bytes(text))),
+                Content::Light(pointer) => writer.pointer(pointer.addr()),
+                Content::Table(table) => return self.walk(table, depth),
+                Content::Other => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the table at the positive stack index `index`: items, pairs, nil.
