@@ -128,6 +128,14 @@ impl Value {
         }
     }
 
+    #[inline(always)]
+    pub(crate) fn float(float: f64) -> Value {
+        Value {
+            payload: Payload { float },
+            tag: FLOAT,
+        }
+    }
+
     /// # Safety
     /// The table is live, and stays so for as long as the value is used.
     #[inline(always)]
@@ -272,6 +280,20 @@ pub(crate) unsafe fn item(table: *const Table, place: usize) -> Value {
             payload: *middle.sub(1 + place),
             tag: *middle.cast::<u8>().add(size_of::<u32>() + place),
         }
+    }
+}
+
+/// Sets a number in the array part, by its place from 0. A number is no object, so the collector need not be told.
+///
+/// # Safety
+/// The table is live, `place` is below its [`array_len`], and `number` is an integer or a float.
+#[inline(always)]
+pub(crate) unsafe fn set_number(table: *const Table, place: usize, number: Value) {
+    // SAFETY: as for `item`.
+    unsafe {
+        let middle = (*table).array;
+        *middle.sub(1 + place) = number.payload;
+        *middle.cast::<u8>().add(size_of::<u32>() + place) = number.tag;
     }
 }
 
@@ -628,6 +650,20 @@ unsafe fn probe_walk(state: *mut lua_State) -> bool {
         for place in [1, 2, 3, 5] {
             ffi::lua_pushnumber(state, place as f64 + 0.5);
             ffi::lua_rawseti(state, index, place);
+        }
+        let Some(table) = (*at(state, index)).as_table() else {
+            return false;
+        };
+        for (place, number) in [(5, Value::integer(-6)), (6, Value::float(7.5))] {
+            set_number(table, place, number);
+            ffi::lua_rawgeti(state, index, place as i64 + 1);
+            push(state, number);
+            if ffi::lua_rawequal(state, -1, -2) == 0 {
+                return false;
+            }
+            ffi::lua_pushnil(state);
+            ffi::lua_rawseti(state, index, place as i64 + 1);
+            ffi::lua_settop(state, index);
         }
         ffi::lua_pushboolean(state, 1);
         ffi::lua_setfield(state, index, c"flag".as_ptr());

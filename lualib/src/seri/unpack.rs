@@ -17,6 +17,7 @@ use super::format::{
 };
 use super::scan::Hints;
 use super::strings::ExternalStrings;
+use crate::raw;
 
 /// Why a stream did not become values. Displays as skynet says it.
 ///
@@ -133,10 +134,7 @@ impl<'a> Builder<'a> {
             match kind {
                 NIL => ffi::lua_pushnil(self.state),
                 BOOLEAN => ffi::lua_pushboolean(self.state, c_int::from(cookie != 0)),
-                NUMBER => match self.reader.number(cookie)? {
-                    Number::Integer(integer) => ffi::lua_pushinteger(self.state, integer),
-                    Number::Float(float) => ffi::lua_pushnumber(self.state, float),
-                },
+                NUMBER => raw::push(self.state, self.number(cookie)?),
                 POINTER => {
                     let address = self.reader.pointer()?;
                     ffi::lua_pushlightuserdata(
@@ -161,6 +159,15 @@ impl<'a> Builder<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Reads the number whose head was just read.
+    #[inline(always)]
+    fn number(&mut self, cookie: u8) -> Result<raw::Value, UnpackError> {
+        Ok(match self.reader.number(cookie)? {
+            Number::Integer(integer) => raw::Value::integer(integer),
+            Number::Float(float) => raw::Value::float(float),
+        })
     }
 
     /// Pushes the key whose head was just read.
@@ -196,7 +203,7 @@ impl<'a> Builder<'a> {
         // SAFETY: `unpack`'s contract, and `seen` is as `Keys` says. Stack: + the string.
         unsafe {
             if seen[slot] == string {
-                ffi::lua_pushvalue(self.state, index);
+                raw::push(self.state, *raw::at(self.state, index));
             } else {
                 ffi::lua_pushlstring(self.state, string.as_ptr().cast(), string.len());
                 ffi::lua_copy(self.state, -1, index);
@@ -263,10 +270,8 @@ impl<'a> Builder<'a> {
                 return Err(UnpackError::Stack);
             }
             ffi::lua_createtable(self.state, items as c_int, pairs.min(c_int::MAX as u32) as c_int);
-            for index in 1..=ffi::lua_Integer::from(items) {
-                let head = self.reader.head()?;
-                self.value(head, depth + 1)?;
-                ffi::lua_rawseti(self.state, -2, index);
+            if items > 0 {
+                self.items(items, depth)?;
             }
             loop {
                 let key = self.reader.head()?;
@@ -279,5 +284,28 @@ impl<'a> Builder<'a> {
                 ffi::lua_rawset(self.state, -3);
             }
         }
+    }
+
+    /// Reads the items of the new table on top, whose array part has just their number of places.
+    unsafe fn items(&mut self, items: u32, depth: u32) -> Result<(), UnpackError> {
+        // SAFETY: `unpack`'s contract. The table is on the stack, so it lives; its array part does not change while only its
+        // own items are set. Stack: unchanged; one item at a time above the table.
+        unsafe {
+            let table = (*raw::at(self.state, ffi::lua_gettop(self.state))).as_table();
+            for place in 0..items {
+                let head = self.reader.head()?;
+                let (kind, cookie) = split(head);
+                match table {
+                    Some(table) if kind == NUMBER && (place as usize) < raw::array_len(table) => {
+                        raw::set_number(table, place as usize, self.number(cookie)?);
+                    }
+                    _ => {
+                        self.value(head, depth + 1)?;
+                        ffi::lua_rawseti(self.state, -2, ffi::lua_Integer::from(place) + 1);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 }
