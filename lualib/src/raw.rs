@@ -169,6 +169,12 @@ impl Value {
         self.tag & KIND == 0
     }
 
+    /// Its type, as `lua_type` gives it.
+    #[inline(always)]
+    pub(crate) fn kind(self) -> c_int {
+        (self.tag & KIND).into()
+    }
+
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
         match self.tag {
@@ -392,6 +398,16 @@ pub(crate) unsafe fn pop(state: *mut lua_State) -> Value {
         *top = (*top).sub(1);
         **top
     }
+}
+
+/// The value on top.
+///
+/// # Safety
+/// There is one.
+#[inline(always)]
+pub(crate) unsafe fn top(state: *mut lua_State) -> Value {
+    // SAFETY: by the caller.
+    unsafe { *(*thread(state)).top.sub(1) }
 }
 
 /// Drops the values above index `count`. For natives and threads that mark no variable to be closed.
@@ -692,6 +708,7 @@ unsafe fn probe_walk(state: *mut lua_State) -> bool {
             push(state, key);
             push(state, value);
             same = same
+                && value.kind() == ffi::lua_type(state, -1)
                 && ffi::lua_rawequal(state, -4, -2) != 0
                 && ffi::lua_rawequal(state, -3, -1) != 0
                 && match value.content() {

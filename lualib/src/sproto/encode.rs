@@ -28,19 +28,13 @@ pub(super) struct Encoder<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Subject {
     index: c_int,
-    /// Its Lua type.
-    found: c_int,
     /// Where the names of its fields are on the stack, one after the other, if they are.
     names: Option<c_int>,
 }
 
 impl Subject {
-    pub(super) fn new(index: c_int, found: c_int) -> Subject {
-        Subject {
-            index,
-            found,
-            names: None,
-        }
+    pub(super) fn new(index: c_int) -> Subject {
+        Subject { index, names: None }
     }
 }
 
@@ -61,15 +55,11 @@ impl Encoder<'_> {
     /// The indices of `value` are absolute. May raise.
     pub(super) unsafe fn structure(&self, of: usize, value: Subject, level: usize) -> Result<(), Failure> {
         let (of, fields, first) = self.shared.of(of);
-        let Subject { index, found, names } = value;
+        let Subject { index, names } = value;
         // SAFETY: room is made; nothing with a destructor is alive when Lua is called. Stack: unchanged at the end.
         unsafe {
             self.enter(of, level)?;
-            let table = if self.is_plain(index, found) {
-                (*raw::at(self.state, index)).as_table()
-            } else {
-                None
-            };
+            let table = self.plain_table(index);
             let mut record = Record::begin(self.out(), of.max_words());
             let top = ffi::lua_gettop(self.state);
             for (fields, number) in fields.chunks(BATCH).zip((0..).step_by(BATCH)) {
@@ -86,7 +76,7 @@ impl Encoder<'_> {
                         self.field(of, field, found, &mut record, level)?;
                     }
                 }
-                ffi::lua_settop(self.state, top);
+                raw::truncate(self.state, top);
             }
             record.finish(self.out());
         }
@@ -105,7 +95,7 @@ impl Encoder<'_> {
                     return ffi::LUA_TNIL;
                 }
                 raw::push(self.state, value);
-                return ffi::lua_type(self.state, -1);
+                return value.kind();
             }
             raw::push(self.state, name);
             ffi::lua_gettable(self.state, index)
@@ -127,16 +117,15 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// Whether reading the value needs no metamethod: a table without a metatable.
-    unsafe fn is_plain(&self, index: c_int, found: c_int) -> bool {
-        // SAFETY: there is room. Stack: unchanged.
+    /// The value at `index` when it is a table without a metatable: it can be read in place.
+    #[inline]
+    unsafe fn plain_table(&self, index: c_int) -> Option<*const raw::Table> {
+        // SAFETY: the value is on the stack. Stack: unchanged.
         unsafe {
-            if ffi::lua_getmetatable(self.state, index) != 0 {
-                ffi::lua_settop(self.state, -2);
-                return false;
-            }
+            (*raw::at(self.state, index))
+                .as_table()
+                .filter(|table| !raw::has_metatable(*table))
         }
-        found == ffi::LUA_TTABLE
     }
 
     /// Writes the value on top, which is not nil, as a field. `found` is its Lua type.
@@ -177,12 +166,12 @@ impl Encoder<'_> {
                 }
                 (Shape::One, Kind::Struct(index)) => {
                     let item = record.begin_item(self.out(), tag);
-                    self.structure(index, Subject::new(ffi::lua_gettop(self.state), found), level + 1)?;
+                    self.structure(index, Subject::new(ffi::lua_gettop(self.state)), level + 1)?;
                     item.end(self.out());
                 }
                 (Shape::Array, _) => {
                     let item = record.begin_item(self.out(), tag);
-                    self.array(of, field, found, level)?;
+                    self.array(of, field, level)?;
                     item.end(self.out());
                 }
                 (Shape::Keyed { .. } | Shape::Pairs, _) => {
@@ -196,12 +185,12 @@ impl Encoder<'_> {
     }
 
     /// Writes the elements 1, 2, ... of the value on top, up to the first nil.
-    unsafe fn array(&self, of: &Type, field: &Field, found: c_int, level: usize) -> Result<(), Failure> {
+    unsafe fn array(&self, of: &Type, field: &Field, level: usize) -> Result<(), Failure> {
         // SAFETY: as in `structure`. Stack: unchanged; one element above the table at a time.
         unsafe {
             let table = ffi::lua_gettop(self.state);
-            let raw = self.is_plain(table, found);
-            if !raw && !self.is_indexable(table) {
+            let plain = self.plain_table(table);
+            if plain.is_none() && !self.is_indexable(table) {
                 return Err(self.no_table(of, field, table));
             }
             let names = self.push_element_names(field.kind());
@@ -210,10 +199,14 @@ impl Encoder<'_> {
             let mut doubles = Doubles::default();
             let mut place = 1;
             loop {
-                let found = if raw {
-                    ffi::lua_rawgeti(self.state, table, place)
-                } else {
-                    ffi::lua_geti(self.state, table, place)
+                let found = match plain {
+                    Some(plain) if (place as usize) <= raw::array_len(plain) => {
+                        let value = raw::item(plain, place as usize - 1);
+                        raw::push(self.state, value);
+                        value.kind()
+                    }
+                    Some(_) => ffi::lua_rawgeti(self.state, table, place),
+                    None => ffi::lua_geti(self.state, table, place),
                 };
                 if found == ffi::LUA_TNIL {
                     break;
@@ -245,7 +238,6 @@ impl Encoder<'_> {
                         let item = Item::begin(self.out());
                         let value = Subject {
                             index: base + 1,
-                            found,
                             names,
                         };
                         self.structure(index, value, level + 1)?;
@@ -253,7 +245,7 @@ impl Encoder<'_> {
                     }
                 }
                 self.room(0)?;
-                ffi::lua_settop(self.state, base);
+                raw::truncate(self.state, base);
                 place += 1;
             }
             ffi::lua_settop(self.state, table);
@@ -336,7 +328,7 @@ impl Encoder<'_> {
                 }
                 record.finish(self.out());
             } else {
-                let value = Subject::new(key + 1, ffi::lua_type(self.state, key + 1));
+                let value = Subject::new(key + 1);
                 self.structure(index, value, level + 1)?;
             }
             item.end(self.out());
@@ -347,6 +339,10 @@ impl Encoder<'_> {
     /// The value on top as an integer.
     #[inline]
     unsafe fn integer(&self, of: &Type, field: &Field, place: ffi::lua_Integer) -> Result<i64, Failure> {
+        // SAFETY: the value is on top. Stack: unchanged.
+        if let Some(value) = unsafe { raw::top(self.state) }.as_integer() {
+            return Ok(value);
+        }
         let mut is_integer = 0;
         // SAFETY: converts in registers only. Stack: unchanged.
         let value = unsafe { ffi::lua_tointegerx(self.state, -1, &mut is_integer) };
@@ -374,6 +370,12 @@ impl Encoder<'_> {
     ) -> Result<&[u8], Failure> {
         if found != ffi::LUA_TSTRING {
             return Err(self.wrong(of, field, place, "a string"));
+        }
+        // SAFETY: the value is on top, and stays there while it is copied. Stack: unchanged.
+        if let Some(text) = unsafe { raw::top(self.state) }.as_short_text() {
+            self.room(0)?;
+            // SAFETY: as above.
+            return Ok(unsafe { raw::text_bytes(text) });
         }
         let mut len = 0;
         // SAFETY: `lua_tolstring` of a string does not convert or allocate; the string stays on the stack while it is copied.

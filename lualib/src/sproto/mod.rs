@@ -268,7 +268,7 @@ native! {
             let buffers = &raw mut (*Vm::of(state)).buffers;
             let out = (*buffers).enter();
             let encoder = Encoder { state, shared, names: 3, out, roomy: Cell::new(0) };
-            let result = encoder.structure(index, Subject::new(2, ffi::lua_type(state, 2)), 1);
+            let result = encoder.structure(index, Subject::new(2), 1);
             if result.is_ok() {
                 stack::push_bytes(state, &*out);
             }
