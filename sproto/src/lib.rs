@@ -33,7 +33,7 @@
 //! | messages read in place | [`View`] |
 //! | a codec of one's own, without trees | [`wire`] |
 //! | calls | [`Host`] |
-//! | zero-packing | [`pack`], [`unpack`] |
+//! | zero-packing | [`pack`], [`unpack`]; in pieces [`Packer`], [`Unpacker`] |
 //!
 //! Bytes from strangers are read safely: every length is compared with what is there, nesting is bounded, and memory grows
 //! with the input, never with what it announces.
@@ -54,6 +54,7 @@ mod rpc;
 mod schema;
 #[cfg(feature = "serde")]
 pub mod serde;
+mod stream;
 mod value;
 mod view;
 pub mod wire;
@@ -68,6 +69,7 @@ pub use pack::{pack, packed_bound, unpack};
 pub use parser::parse;
 pub use rpc::{Call, Content, Host, Incoming, Reply, Request, Responder};
 pub use schema::{Field, Kind, MAX_TAG, Protocol, Response, Schema, Shape, Type};
+pub use stream::{Packer, Unpacker};
 pub use value::{Struct, Value};
 pub use view::{View, ViewValue};
 

@@ -95,7 +95,7 @@ fn spread(packed: &mut [u8], at: usize, mask: u8, group: [u8; GROUP]) -> usize {
 
 /// Bit `i` of the result is set when byte `i` of the word is not zero.
 #[inline(always)]
-fn mask_of(word: u64) -> u8 {
+pub(crate) fn mask_of(word: u64) -> u8 {
     let mut any = word | (word >> 4);
     any |= any >> 2;
     any |= any >> 1;
@@ -120,37 +120,49 @@ fn mask_of(word: u64) -> u8 {
 pub fn unpack(input: &[u8], out: &mut Vec<u8>) -> Result<(), UnpackError> {
     let limit = out.len() + MAX_MESSAGE_BYTES;
     let mut rest = input;
-    while let Some((&mask, behind)) = rest.split_first() {
-        if out.len() + GROUP > limit {
-            return Err(UnpackError::TooLarge);
-        }
-        if mask == FULL {
-            let (&more, behind) = behind.split_first().ok_or(UnpackError::Truncated)?;
-            let len = (usize::from(more) + 1) * GROUP;
-            let (raw, behind) = behind.split_at_checked(len).ok_or(UnpackError::Truncated)?;
-            if out.len() + len > limit {
-                return Err(UnpackError::TooLarge);
-            }
-            out.extend_from_slice(raw);
-            rest = behind;
-        } else {
-            let len = mask.count_ones() as usize;
-            let mut bytes = [0; GROUP];
-            let behind = if let Some((whole, _)) = behind.split_first_chunk::<GROUP>() {
-                bytes = *whole;
-                behind.get(len..)
-            } else {
-                let (some, behind) = behind.split_at_checked(len).ok_or(UnpackError::Truncated)?;
-                for (to, from) in bytes.iter_mut().zip(some) {
-                    *to = *from;
-                }
-                Some(behind)
-            };
-            out.extend_from_slice(&gather(mask, bytes));
-            rest = behind.unwrap_or_default();
-        }
+    while let Some(behind) = unpack_group(rest, out, limit)? {
+        rest = behind;
     }
     Ok(())
+}
+
+/// Unpacks the group or run at the front of `input`; gives what is behind it, or none when there is nothing.
+#[inline(always)]
+pub(crate) fn unpack_group<'a>(
+    input: &'a [u8],
+    out: &mut Vec<u8>,
+    limit: usize,
+) -> Result<Option<&'a [u8]>, UnpackError> {
+    let Some((&mask, behind)) = input.split_first() else {
+        return Ok(None);
+    };
+    if out.len() + GROUP > limit {
+        return Err(UnpackError::TooLarge);
+    }
+    if mask == FULL {
+        let (&more, behind) = behind.split_first().ok_or(UnpackError::Truncated)?;
+        let len = (usize::from(more) + 1) * GROUP;
+        let (raw, behind) = behind.split_at_checked(len).ok_or(UnpackError::Truncated)?;
+        if out.len() + len > limit {
+            return Err(UnpackError::TooLarge);
+        }
+        out.extend_from_slice(raw);
+        return Ok(Some(behind));
+    }
+    let len = mask.count_ones() as usize;
+    let mut bytes = [0; GROUP];
+    let behind = if let Some((whole, _)) = behind.split_first_chunk::<GROUP>() {
+        bytes = *whole;
+        behind.get(len..).unwrap_or_default()
+    } else {
+        let (some, behind) = behind.split_at_checked(len).ok_or(UnpackError::Truncated)?;
+        for (to, from) in bytes.iter_mut().zip(some) {
+            *to = *from;
+        }
+        behind
+    };
+    out.extend_from_slice(&gather(mask, bytes));
+    Ok(Some(behind))
 }
 
 /// The group of a mask and the bytes behind it.
@@ -167,13 +179,13 @@ fn gather(mask: u8, bytes: [u8; GROUP]) -> [u8; GROUP] {
 }
 
 /// Bytes of a group.
-const GROUP: usize = 8;
+pub(crate) const GROUP: usize = 8;
 /// Groups of a run.
-const RUN: usize = 256;
+pub(crate) const RUN: usize = 256;
 /// Bytes that are not zero with which a group joins a run.
-const JOINS: usize = 6;
+pub(crate) const JOINS: usize = 6;
 /// The mask that begins a run.
-const FULL: u8 = 0xff;
+pub(crate) const FULL: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {

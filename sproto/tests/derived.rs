@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use fulmar_sproto::{DecodeCause, EncodeError, Kind, MAX_DEPTH, Shape, Sproto, Struct, Value, View, parse};
+use fulmar_sproto::{
+    DecodeCause, EncodeError, Kind, MAX_DEPTH, Packer, Shape, Sproto, Struct, Unpacker, Value, View, parse,
+};
 use proptest::prelude::*;
 
 #[derive(Sproto, Debug, Default, Clone, PartialEq)]
@@ -187,6 +189,26 @@ proptest! {
         prop_assert_eq!(back.len(), bytes.len().next_multiple_of(8));
         prop_assert_eq!(&back[..bytes.len()], &bytes[..]);
         prop_assert!(back[bytes.len()..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn pieces_give_what_the_whole_gives(runs in prop::collection::vec((0u8..3, 1usize..60), 0..200), piece in 1usize..3000) {
+        let bytes: Vec<u8> = runs.into_iter().flat_map(|(byte, len)| vec![byte; len]).collect();
+        let (mut whole, mut packed) = (Vec::new(), Vec::new());
+        fulmar_sproto::pack(&bytes, &mut whole);
+        let mut packer = Packer::new();
+        bytes.chunks(piece).for_each(|piece| packer.push(piece, &mut packed));
+        packer.finish(&mut packed);
+        prop_assert_eq!(&packed, &whole);
+
+        let (mut all, mut parts) = (Vec::new(), Vec::new());
+        fulmar_sproto::unpack(&packed, &mut all).unwrap();
+        let mut unpacker = Unpacker::new();
+        for piece in packed.chunks(piece) {
+            unpacker.push(piece, &mut parts).unwrap();
+        }
+        prop_assert_eq!(unpacker.finish(), Ok(()));
+        prop_assert_eq!(parts, all);
     }
 }
 
