@@ -200,4 +200,34 @@ try.main(function()
 		try.equal(sp:default("ping", "REQUEST"), nil)
 		try.raises("Invalid type", sp.default, sp, "buy", "OTHER")
 	end)
+
+	try.case("the zero values of the golden vectors", function()
+		local vectors = skynet.getenv "suite" .. "../vectors/"
+		local json = assert(loadfile(vectors .. "json.lua"))()
+		local file <close> = assert(io.open(vectors .. "sproto.json"))
+		local function unhex(s) return (s:gsub("%x%x", function(c) return string.char(tonumber(c, 16)) end)) end
+		local function untag(v)
+			if type(v) ~= "table" then return v end
+			if v.i then return math.tointeger(tonumber(v.i)) end
+			if v.f then return (string.unpack(">d", unhex(v.f))) end
+			if v.s then return unhex(v.s) end
+			local t = {}
+			for _, pair in ipairs(v.m) do t[untag(pair[1])] = untag(pair[2]) end
+			return t
+		end
+		local function same(got, want, what)
+			if type(want) ~= "table" then return try.equal(got, want, what) end
+			for key, value in pairs(want) do same(got[key], value, what .. "." .. key) end
+			for key in pairs(got) do try.yes(want[key] ~= nil, what .. "." .. key) end
+		end
+		local cases = 0
+		for _, schema in ipairs(json.decode(file:read "a").schemas) do
+			local parsed = sproto.parse(schema.text)
+			for _, case in ipairs(schema.defaults or {}) do
+				same(parsed:default(case.type), untag(case.value), case.type)
+				cases = cases + 1
+			end
+		end
+		try.equal(cases, 57)
+	end)
 end)
