@@ -7,8 +7,11 @@ local loader = {}
 
 local function save(bin, index)
 	local cobj = assert(core.newproto(bin))
-	core.saveproto(cobj, index)
+	local ok, err = pcall(core.saveproto, cobj, index)
 	core.deleteproto(cobj)
+	if not ok then
+		error(err, 0)
+	end
 end
 
 -- Parses a file into a place.

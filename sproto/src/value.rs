@@ -380,10 +380,10 @@ impl Encoder<'_> {
             return Ok(());
         };
         self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(EncodeError::TooDeep);
-        }
         for (key, value) in pairs {
+            if self.depth > MAX_DEPTH {
+                return Err(EncodeError::TooDeep);
+            }
             let item = Item::begin(out);
             let mut record = Record::begin(out, element.max_words());
             self.field(element, key_field, key, &mut record, out)?;

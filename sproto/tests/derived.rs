@@ -55,6 +55,38 @@ struct Chain {
     next: Option<Box<Chain>>,
 }
 
+/// Named as what derived code has of its own.
+#[derive(Sproto, Debug, Default, Clone, PartialEq)]
+struct Names {
+    #[sproto(tag = 0)]
+    level: Option<i64>,
+    #[sproto(tag = 1)]
+    message: String,
+    #[sproto(tag = 2)]
+    tag: i64,
+    #[sproto(tag = 3)]
+    slot: i64,
+    #[sproto(tag = 4)]
+    fields: Vec<i64>,
+    #[sproto(tag = 5)]
+    record: bool,
+    #[sproto(tag = 6)]
+    out: Vec<u8>,
+    #[sproto(tag = 7)]
+    text: String,
+    #[sproto(tag = 8)]
+    error: Option<String>,
+}
+
+/// A chain that may end in a map.
+#[derive(Sproto, Debug, Default, PartialEq)]
+struct Ladder {
+    #[sproto(tag = 0)]
+    next: Option<Box<Ladder>>,
+    #[sproto(tag = 1, pairs)]
+    map: HashMap<i64, i64>,
+}
+
 fn item() -> impl Strategy<Value = Item> {
     (
         any::<i64>(),
@@ -286,4 +318,50 @@ fn a_schema_describes_itself() {
     assert_eq!(fields, ["id", "name", "price", "type"]);
     assert!(text.contains("by_id 2 : *Item(id)"), "{text}");
     assert!(text.contains("prices 102 : *integer(3)"), "{text}");
+}
+
+#[test]
+fn fields_may_be_called_anything() {
+    let names = Names {
+        level: Some(1),
+        message: "m".into(),
+        fields: vec![2],
+        error: Some("e".into()),
+        ..Names::default()
+    };
+    assert_eq!(Names::decode(&names.to_bytes().unwrap()).unwrap().0, names);
+}
+
+#[test]
+fn an_empty_map_is_no_level_of_its_own() {
+    let schema = parse(&Ladder::schema_text(), "derived").unwrap();
+    let of = schema.type_named("Ladder").unwrap();
+    for (entries, fits) in [(0, true), (1, false)] {
+        let mut ladder = Ladder {
+            next: None,
+            map: (0..entries).map(|key| (key, key)).collect(),
+        };
+        let mut tree = Struct::new().with(
+            "map",
+            Value::Map((0..entries).map(|key| (key.into(), key.into())).collect()),
+        );
+        for _ in 1..MAX_DEPTH {
+            ladder = Ladder {
+                next: Some(Box::new(ladder)),
+                map: HashMap::new(),
+            };
+            tree = Struct::new()
+                .with("next", tree)
+                .with("map", Value::Map(Vec::new()));
+        }
+        let mut out = Vec::new();
+        assert_eq!(schema.encode(of, &tree, &mut out).is_ok(), fits);
+        assert_eq!(ladder.to_bytes().is_ok(), fits);
+        if fits {
+            assert_eq!(ladder.to_bytes().unwrap(), out);
+            assert_eq!(Ladder::decode(&out).unwrap().0, ladder);
+            assert_eq!(schema.decode(of, &out).unwrap().0, tree);
+            assert!(View::new(&schema, of, &out).is_ok());
+        }
+    }
 }

@@ -49,6 +49,7 @@ try.main(function()
 		try.raises("Invalid global slot index -1", loader.save, parser.parse ".A { a 0 : integer }", -1)
 		try.raises("Can't open sproto file", loader.register, "/no/such/file", 1)
 		try.raises("cut short", loader.save, "xx", 1)
+		try.raises("Invalid global slot index 99", loader.save, parser.parse ".A { a 0 : integer }", 99)
 	end)
 
 	try.case("what was loaded and freed can be loaded again", function()
@@ -145,6 +146,54 @@ try.main(function()
 		local loop = {}
 		loop.next = loop
 		try.raises("The table is too deep", sp.encode, sp, "Chain", loop)
+	end)
+
+	try.case("a slim branch beside a wide one gets a stack of its own size", function()
+		local text = { ".N { left 0 : N kids 1 : *N" }
+		for i = 2, 15 do text[#text + 1] = ("f%d %d : integer"):format(i, i) end
+		local nodes = sproto.parse(table.concat(text, " ") .. " }")
+		local function node(deeper)
+			local t = {}
+			for i = 2, 15 do t["f" .. i] = i end
+			if deeper then deeper(t) end
+			return t
+		end
+		local slim, wide = {}, node()
+		for _ = 1, 61 do slim = { left = slim } end
+		for _ = 1, 61 do
+			local below = wide
+			wide = node(function(t) t.left, t.kids = {}, { {}, below } end)
+		end
+		local value = { left = slim, kids = { slim, wide } }
+		-- in a coroutine of its own: its stack is as small as stacks are
+		local bytes = coroutine.wrap(function() return nodes:encode("N", value) end)()
+		local back = nodes:decode("N", bytes)
+		for _ = 1, 61 do back = back.kids[2] end
+		try.equal(back.f15, 15)
+	end)
+
+	try.case("a finalizer that uses a type which is gone is refused, and nothing worse", function()
+		local said = {}
+		local function leave()
+			local late = {}
+			setmetatable(late, { __gc = function(self)
+				local ok, err = pcall(core.encode, self.type, { id = 1 })
+				said[#said + 1] = ok or err
+			end })
+			local cobj = core.newproto(parser.parse ".G { id 0 : integer }")
+			late.type = core.querytype(cobj, "G")
+			core.deleteproto(cobj)
+		end
+		for _ = 1, 20 do leave() end
+		collectgarbage() collectgarbage()
+		try.equal(#said, 20)
+		for _, text in ipairs(said) do
+			if text ~= true then try.contains(text, "Need a sproto_type object") end
+		end
+		local type = core.querytype(sp.__cobj, "Item")
+		local collect = debug.getmetatable(type).__gc
+		collect(type) collect(type) collect(io.stdout)
+		try.raises("Need a sproto_type object", core.encode, type, { id = 1 })
 	end)
 
 	try.case("a table that never ends is refused", function()

@@ -1,6 +1,5 @@
 //! Lua tables as messages: the tables are walked as they are, and fields written as they are met.
 
-use std::cell::Cell;
 use std::ffi::c_int;
 
 use fulmar_sproto::wire::{Doubles, Integers, Item, Record, push_item};
@@ -20,8 +19,6 @@ pub(super) struct Encoder<'a> {
     pub(super) names: c_int,
     /// The buffer that the message is appended to.
     pub(super) out: *mut Vec<u8>,
-    /// The deepest level that has room on the stack.
-    pub(super) roomy: Cell<usize>,
 }
 
 /// A value to be written as a structure.
@@ -106,15 +103,12 @@ impl Encoder<'_> {
         if level > MAX_DEPTH && !of.fields().is_empty() {
             return Err("The table is too deep".into());
         }
-        if level <= self.roomy.get() {
-            return Ok(());
-        }
+        // For every structure anew: how much lies below it differs from one to the next of the same level.
         // SAFETY: does not raise. Stack: unchanged.
-        if unsafe { ffi::lua_checkstack(self.state, ROOM * ROOMY_LEVELS) } == 0 {
-            return Err("stack overflow".into());
+        match unsafe { ffi::lua_checkstack(self.state, ROOM) } {
+            0 => Err("stack overflow".into()),
+            _ => Ok(()),
         }
-        self.roomy.set(level + ROOMY_LEVELS as usize - 1);
-        Ok(())
     }
 
     /// The value at `index` when it is a table without a metatable: it can be read in place.
@@ -454,5 +448,3 @@ const BATCH: usize = 16;
 /// Stack slots that a structure needs: a batch of values, the names of an array's elements, and for maps an iterator's triple
 /// and its next step.
 const ROOM: c_int = 2 * BATCH as c_int + 12;
-/// Levels that room is made for at a time.
-const ROOMY_LEVELS: c_int = 4;

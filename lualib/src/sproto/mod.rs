@@ -10,7 +10,6 @@ mod encode;
 mod schemas;
 mod types;
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::io::Write as _;
 use std::ptr;
@@ -267,7 +266,7 @@ native! {
             ffi::lua_getiuservalue(state, 1, 1);
             let buffers = &raw mut (*Vm::of(state)).buffers;
             let out = (*buffers).enter();
-            let encoder = Encoder { state, shared, names: 3, out, roomy: Cell::new(0) };
+            let encoder = Encoder { state, shared, names: 3, out };
             let result = encoder.structure(index, Subject::new(2), 1);
             if result.is_ok() {
                 stack::push_bytes(state, &*out);
@@ -329,7 +328,8 @@ native! {
         // SAFETY: see `recode`.
         unsafe {
             recode(state, "bad argument #1 to 'sproto.core.pack' (Need a string or userdata)", |bytes, out| {
-                if fulmar_sproto::packed_bound(bytes.len()) > fulmar_sproto::MAX_MESSAGE_BYTES {
+                // What the reference reserves, without the padding of the last group.
+                if bytes.len() + 2 * bytes.len().div_ceil(2048) + 2 > fulmar_sproto::MAX_MESSAGE_BYTES {
                     return Err(encode::too_large());
                 }
                 fulmar_sproto::pack(bytes, out);

@@ -85,13 +85,14 @@ unsafe fn push_names(state: *mut lua_State, token: Token, fields: u32) {
     }
 }
 
-/// `__gc`: gives the schema back. A program cannot reach this function, so it runs once.
+/// `__gc`: gives the schema back. An older object's finalizer may still use the type afterwards, and is refused.
 unsafe extern "C-unwind" fn collect(state: *mut lua_State) -> c_int {
-    // SAFETY: only userdata made by `push_empty` have this metatable, which is hidden from programs. Stack: unchanged.
+    // SAFETY: a userdata with this metatable was made by `push_empty`; what is taken is not there a second time. Stack:
+    // unchanged.
     unsafe {
-        let place = ffi::lua_touserdata(state, 1).cast::<TypeRef>();
+        let place = ffi::luaL_testudata(state, 1, NAME.as_ptr()).cast::<TypeRef>();
         if !place.is_null() {
-            ptr::drop_in_place(place);
+            drop((*place).shared.take());
         }
         0
     }

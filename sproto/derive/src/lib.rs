@@ -75,22 +75,27 @@ fn expand(input: &DeriveInput) -> Result<TokenStream> {
         let ident = ident.trim_start_matches("r#");
         quote!((#ident, #name))
     });
-    let slots = fields.iter().map(|Field { ident, ty, .. }| {
-        quote!(let mut #ident: ::core::option::Option<#ty> = ::core::option::Option::None;)
+    // Fields may be called as the locals of this function are.
+    let local = |field: &Field<'_>| quote::format_ident!("__field_{}", field.tag);
+    let slots = fields.iter().map(|field| {
+        let (local, ty) = (local(field), field.ty);
+        quote!(let mut #local: ::core::option::Option<#ty> = ::core::option::Option::None;)
     });
     let decode = fields.iter().map(|field| {
-        let Field { ident, tag, name, .. } = field;
+        let Field { tag, name, .. } = field;
+        let local = local(field);
         let codec = codec(field, &krate);
         let tag = u32::from(*tag);
         quote! {
-            #tag => #ident = ::core::option::Option::Some(
+            #tag => #local = ::core::option::Option::Some(
                 <#codec>::read(slot, level).map_err(|error| error.in_field(#type_name, #name))?,
             ),
         }
     });
-    let build = fields
-        .iter()
-        .map(|Field { ident, .. }| quote!(#ident: #ident.unwrap_or_default(),));
+    let build = fields.iter().map(|field| {
+        let (ident, local) = (field.ident, local(field));
+        quote!(#ident: #local.unwrap_or_default(),)
+    });
     let describe = fields.iter().map(|field| {
         let Field { tag, name, .. } = field;
         let codec = codec(field, &krate);

@@ -124,9 +124,9 @@ where
         out: &mut Vec<u8>,
         level: usize,
     ) -> Result<(), EncodeError> {
-        enter_encode(level + 1)?;
         let item = record.begin_item(out, tag);
         for (key, value) in map.entries() {
+            enter_encode(level + 1)?;
             let item = Item::begin(out);
             let mut record = Record::begin(out, 2);
             K::write(key, 0, &mut record, out, level + 1)?;
@@ -140,12 +140,12 @@ where
     }
 
     fn read(slot: Slot<'_>, level: usize) -> Result<M, DecodeError> {
-        enter_decode(level + 1)?;
         let mut map = M::default();
         for element in slot.elements()? {
             let (mut key, mut value) = (None, None);
             let mut fields = Fields::new(element?)?;
             while let Some((tag, slot)) = fields.next_field()? {
+                enter_decode(level + 1)?;
                 match tag {
                     0 => key = Some(K::read(slot, level + 1)?),
                     1 => value = Some(V::read(slot, level + 1)?),
