@@ -40,6 +40,7 @@ pub fn parse(text: &str, file: &str) -> Result<Schema, ParseError> {
         comments: Comments::of(text),
         types: BTreeMap::new(),
         protocols: Vec::new(),
+        protocol_names: HashSet::new(),
     };
     parser
         .schema()
@@ -84,49 +85,47 @@ struct RawType<'a> {
     fields: Vec<RawField<'a>>,
 }
 
-/// The comments of a text, by line.
-struct Comments<'a> {
+/// What the comments of a text say about each line, made in one pass: lines share no text, and what stands on one line shares
+/// its comment.
+struct Comments {
     /// Where each line begins.
     starts: Vec<usize>,
-    /// What stands behind '#', and whether it is all of the line.
-    comments: Vec<Option<(&'a str, bool)>>,
+    about: Vec<Arc<str>>,
 }
 
-impl<'a> Comments<'a> {
-    fn of(text: &'a str) -> Self {
-        let mut comments = Comments {
-            starts: Vec::new(),
-            comments: Vec::new(),
-        };
-        let mut start = 0;
+impl Comments {
+    /// A line's comment is the one behind it, else the lines of comments right above it.
+    fn of(text: &str) -> Self {
+        let (mut starts, mut about) = (Vec::new(), Vec::new());
+        let (mut start, mut above) = (0, Vec::new());
         for line in text.split('\n') {
-            comments.starts.push(start);
+            starts.push(start);
             start += line.len() + 1;
-            let comment = line.split_once('#');
-            comments
-                .comments
-                .push(comment.map(|(before, comment)| (comment.trim(), before.trim().is_empty())));
+            let comment = line
+                .split_once('#')
+                .map(|(code, comment)| (code.trim(), comment.trim()));
+            about.push(match comment {
+                Some(("", comment)) => {
+                    above.push(comment);
+                    Arc::default()
+                }
+                Some((_, beside)) => {
+                    above.clear();
+                    Arc::from(beside)
+                }
+                None => Arc::from(std::mem::take(&mut above).join("\n")),
+            });
         }
-        comments
+        Comments { starts, about }
     }
 
-    /// The comment about what stands at `at`: the one behind it on its line, else the lines right above it.
+    /// The comment about what stands at `at`.
     fn about(&self, at: usize) -> Arc<str> {
         let line = self
             .starts
             .partition_point(|start| *start <= at)
             .saturating_sub(1);
-        let comment = |line: usize| self.comments.get(line).copied().flatten();
-        if let Some((beside, false)) = comment(line) {
-            return Arc::from(beside);
-        }
-        let mut above: Vec<&str> = (0..line)
-            .rev()
-            .map_while(|line| comment(line).filter(|(_, whole)| *whole))
-            .map(|(text, _)| text)
-            .collect();
-        above.reverse();
-        Arc::from(above.join("\n"))
+        self.about.get(line).cloned().unwrap_or_default()
     }
 }
 
@@ -168,10 +167,11 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    comments: Comments<'a>,
+    comments: Comments,
     /// By full name; that order is the order of their indices.
     types: BTreeMap<String, RawType<'a>>,
     protocols: Vec<RawProtocol<'a>>,
+    protocol_names: HashSet<&'a str>,
 }
 
 /// Types inside types inside types ...
@@ -314,7 +314,7 @@ impl<'a> Parser<'a> {
             }
             Ok(())
         })?;
-        if self.protocols.iter().any(|other| other.name.text == name.text) {
+        if !self.protocol_names.insert(name.text) {
             let name_text = name.text.to_owned();
             return Err(fault(name.at, Reason::RepeatedName { name: name_text }));
         }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 /// A schema: every type and protocol of it, with references between them resolved.
 ///
-/// Shape: a few allocations per type; lookups by name are one hash, by index or tag one array access.
+/// Shape: a few allocations per type; lookups by name and of protocols by tag are one hash, of types by index one array access.
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
     types: Vec<Type>,
     protocols: Vec<Protocol>,
     type_by_name: HashMap<Arc<str>, usize>,
     protocol_by_name: HashMap<Arc<str>, usize>,
+    protocol_by_tag: HashMap<u16, usize>,
 }
 
 /// A type: named fields in the order of their tags.
@@ -106,6 +107,7 @@ impl Schema {
         }
         for (index, found) in schema.protocols.iter().enumerate() {
             schema.protocol_by_name.entry(found.name.clone()).or_insert(index);
+            schema.protocol_by_tag.entry(found.tag).or_insert(index);
         }
         schema
     }
@@ -138,7 +140,22 @@ impl Schema {
     /// The protocol of this tag.
     pub fn protocol_tagged(&self, tag: i64) -> Option<&Protocol> {
         let tag = u16::try_from(tag).ok()?;
-        self.protocols.iter().find(|protocol| protocol.tag == tag)
+        self.protocols.get(*self.protocol_by_tag.get(&tag)?)
+    }
+
+    /// The tags of key and value of a `*T()` field's elements.
+    pub(crate) fn pair_tags(&self, field: &Field) -> Option<(u16, u16)> {
+        let Kind::Struct(index) = field.kind else {
+            return None;
+        };
+        match self.types.get(index)?.fields.as_slice() {
+            [key, value] => Some((key.tag, value.tag)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name_of(&self, index: usize) -> &str {
+        self.types.get(index).map_or("?", Type::name)
     }
 }
 
@@ -310,22 +327,5 @@ impl fmt::Display for Schema {
             }
         }
         Ok(())
-    }
-}
-
-impl Schema {
-    /// The tags of key and value of a `*T()` field's elements.
-    pub(crate) fn pair_tags(&self, field: &Field) -> Option<(u16, u16)> {
-        let Kind::Struct(index) = field.kind else {
-            return None;
-        };
-        match self.types.get(index)?.fields.as_slice() {
-            [key, value] => Some((key.tag, value.tag)),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn name_of(&self, index: usize) -> &str {
-        self.types.get(index).map_or("?", Type::name)
     }
 }

@@ -112,26 +112,32 @@ impl Unpacker {
     /// # Errors
     /// [`UnpackError::TooLarge`] when all of it would pass [`MAX_MESSAGE_BYTES`].
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), UnpackError> {
-        let joined;
-        let mut input = input;
-        if !self.rest.is_empty() {
-            self.rest.extend_from_slice(input);
-            joined = std::mem::take(&mut self.rest);
-            input = &joined;
-        }
+        // What is kept is moved out and back, so that single bytes do not copy it again and again.
+        let mut kept = std::mem::take(&mut self.rest);
+        let mut rest = if kept.is_empty() {
+            input
+        } else {
+            kept.extend_from_slice(input);
+            &kept
+        };
         let before = out.len();
         let limit = before + (MAX_MESSAGE_BYTES - self.written);
         let result = loop {
-            match unpack_group(input, out, limit) {
-                Ok(Some(behind)) => input = behind,
-                Ok(None) => break Ok(()),
-                Err(UnpackError::Truncated) => {
-                    self.rest.extend_from_slice(input);
-                    break Ok(());
-                }
+            match unpack_group(rest, out, limit) {
+                Ok(Some(behind)) => rest = behind,
+                Ok(None) | Err(UnpackError::Truncated) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        let left = rest.len();
+        if kept.is_empty() {
+            kept.extend_from_slice(input.split_at(input.len() - left).1);
+        } else {
+            kept.drain(..kept.len() - left);
+        }
+        if result.is_ok() {
+            self.rest = kept;
+        }
         self.written += out.len() - before;
         result
     }

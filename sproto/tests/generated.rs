@@ -139,3 +139,19 @@ fn a_comparison_says_what_breaks() {
     ];
     assert_eq!(changes, wanted);
 }
+
+#[test]
+fn what_stands_on_one_line_shares_its_comment() {
+    let comment = "# a line of a long comment\n".repeat(2000);
+    let fields: String = (0..2000).map(|tag| format!(" f{tag} {tag} : integer")).collect();
+    let schema = parse(
+        &format!("{comment}.A {{{fields} }}\n\n# lost\n\n.B {{ x 0 : integer }} # beside\n.C {{ }}"),
+        "long",
+    )
+    .unwrap();
+    let a = schema.type_named("A").unwrap();
+    assert_eq!(a.doc().lines().count(), 2000);
+    assert!(a.fields().iter().all(|field| std::ptr::eq(field.doc(), a.doc())));
+    assert_eq!(schema.type_named("B").unwrap().doc(), "beside");
+    assert_eq!(schema.type_named("C").unwrap().doc(), "");
+}
