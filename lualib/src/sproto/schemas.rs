@@ -11,6 +11,7 @@ pub(crate) struct Shared {
     schema: Schema,
     /// The number of the first field of each type; those of the others follow.
     first: Box<[u32]>,
+    fields: u32,
 }
 
 impl Shared {
@@ -25,7 +26,11 @@ impl Shared {
                 first
             })
             .collect();
-        Shared { schema, first }
+        Shared {
+            schema,
+            first,
+            fields: next - 1,
+        }
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -34,11 +39,7 @@ impl Shared {
 
     /// How many fields there are, and so how many names.
     pub(super) fn fields(&self) -> u32 {
-        self.schema
-            .types()
-            .iter()
-            .map(|of| of.fields().len() as u32)
-            .sum()
+        self.fields
     }
 
     /// A type with its fields and the number of the first one.
