@@ -137,4 +137,19 @@ try.main(function()
 		try.equal(seen.dying, false)
 		try.equal(seen.live[1], "ok")
 	end)
+
+	skynet.register_protocol {
+		name = "unpackable", id = 113,
+		pack = function() error "no way to pack" end,
+		unpack = skynet.tostring,
+	}
+
+	try.case("a set whose packing raises is collected", function()
+		local sets = setmetatable({}, { __mode = "v" })
+		sets[1] = skynet.request { s, "unpackable", "x" }
+		try.raises("no way to pack", sets[1].select, sets[1])
+		collectgarbage()
+		collectgarbage()
+		try.equal(sets[1], nil)
+	end)
 end)

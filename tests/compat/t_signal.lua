@@ -51,6 +51,29 @@ function roles.limited()
 	end)
 end
 
+-- The message function is Lua's own, set without skynet.start.
+function roles.raw(exhaust)
+	skynet.memlimit(4 * 1024 * 1024)
+	core.callback(function(...)
+		if exhaust == "directly" then ("x"):rep(8 * 1024 * 1024) end
+		skynet.dispatch_message(...)
+	end)
+	skynet.dispatch("lua", function() ("x"):rep(8 * 1024 * 1024) end)
+	skynet.init_service(function() end)
+end
+
+function roles.hooked()
+	local function spin()
+		skynet.error "spinning"
+		while true do end
+	end
+	skynet.dispatch_unknown_request(spin)
+	skynet.dispatch_unknown_response(spin)
+	skynet.start(function()
+		skynet.dispatch("lua", function(_, _, ...) skynet.retpack(...) end)
+	end)
+end
+
 function roles.hungry()
 	local kept = {}
 	skynet.start(function()
@@ -85,6 +108,18 @@ try.main(function()
 			local _, ok, err = result()
 			try.equal(ok, false)
 			try.contains(err, "signal 0")
+			try.equal(skynet.call(s, "lua", "alive"), "alive")
+		end
+	end)
+
+	try.ours("signal 0 breaks a loop in a hook for unknown messages", function()
+		local s = try.start "hooked"
+		for _, type in ipairs { 111, skynet.PTYPE_RESPONSE } do
+			local log = try.log()
+			core.send(s, type, type == 111 and 0 or 5, "stray")
+			log.wait "spinning"
+			core.command("SIGNAL", skynet.address(s) .. " 0")
+			log.wait "signal 0"
 			try.equal(skynet.call(s, "lua", "alive"), "alive")
 		end
 	end)
@@ -133,6 +168,20 @@ try.main(function()
 			skynet.call(s, "lua", "drop")
 		end
 		try.equal(skynet.call(s, "lua", "keep", 1000), 1000)
+	end)
+
+	try.case("a memory error of the message function itself is a line of its own; one of a handler is an error", function()
+		for _, how in ipairs { "directly", "in a handler" } do
+			local s = try.start("raw", how)
+			local log = try.log()
+			skynet.send(s, "lua")
+			if how == "directly" then
+				log.wait(("[%s] lua memory error : [%x to :%x : 0]"):format(skynet.address(s), skynet.self(), s))
+			else
+				try.contains(log.wait(("[%s] lua call ["):format(skynet.address(s))), "not enough memory")
+			end
+			skynet.kill(s)
+		end
 	end)
 
 	try.case("memory warnings come at 32 MiB and at each doubling", function()

@@ -24,6 +24,28 @@ function roles.hooked()
 	end)
 end
 
+-- A coroutine dispatches a message by itself, and the hook closes that coroutine.
+function roles.closing()
+	skynet.dispatch_unknown_request(function() coroutine.close(coroutine.running()) end)
+	skynet.start(function()
+		skynet.dispatch("lua", function(_, _, cmd)
+			if cmd == "close" then
+				local co = coroutine.create(function() skynet.dispatch_message(111, nil, 0, 0, skynet.self()) end)
+				local forked = false
+				skynet.fork(function() forked = true end)
+				local ok, err = coroutine.resume(co)
+				skynet.yield()
+				skynet.retpack(ok, err, coroutine.status(co), forked)
+			elseif cmd == "close task" then
+				skynet.dispatch_message(111, nil, 0, 0, skynet.self())
+				skynet.retpack "not closed"
+			else
+				skynet.retpack(cmd)
+			end
+		end)
+	end)
+end
+
 if try.role(roles, ...) then return end
 
 try.main(function()
@@ -91,5 +113,24 @@ try.main(function()
 			try.contains(err, "call failed")
 		end
 		try.equal(skynet.call(s, "lua", 1), 1)
+	end)
+
+	try.case("a hook may close the coroutine that dispatched the message", function()
+		local s = try.start "closing"
+		local ok, err, status, forked = skynet.call(s, "lua", "close")
+		try.equal(ok, true)
+		try.equal(err, nil)
+		try.equal(status, "dead")
+		try.equal(forked, true)
+		try.equal(skynet.call(s, "lua", "alive"), "alive")
+	end)
+
+	try.ours("a hook may close the task that dispatched the message, which is an end without an answer", function()
+		local s = try.start "closing"
+		local log = try.log()
+		skynet.send(s, "lua", "close task")
+		try.later(skynet.call, s, "lua", "close task")
+		log.wait "Maybe forgot response session"
+		try.equal(skynet.call(s, "lua", "alive"), "alive")
 	end)
 end)

@@ -27,7 +27,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use fulmar_engine::{Handle, Message, MessageType};
+use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use self::waits::Waits;
@@ -224,6 +224,8 @@ pub(crate) struct Tasks {
     delivery: Option<turn::Delivery>,
     /// Messages that are being unpacked, the innermost last; what an error has cut short stays until the turn ends.
     unpacking: Vec<Message>,
+    /// A request about to be sent, while Lua makes room for the function that waits for its answer.
+    expecting: Option<(request::Destination, Body)>,
     /// A block lent to Lua code until the turn ends.
     lent: *const u8,
     errors: Vec<String>,
@@ -269,6 +271,7 @@ impl Tasks {
             resumed: Resumed::Answered,
             delivery: None,
             unpacking: Vec::new(),
+            expecting: None,
             lent: std::ptr::null(),
             errors: Vec::new(),
             vacant_anchors: Vec::new(),

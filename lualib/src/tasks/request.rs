@@ -559,19 +559,18 @@ native! {
     /// `expect(func, addr, typename, ...) -> session | nothing`: sends a request whose answer starts a task that runs
     /// `func(true, msg, sz)`, or `func()` when the request has failed.
     fn expect(state) {
-        // SAFETY: the anchor is taken before the request is made, so that nothing raises in between. Stack: one result.
+        // SAFETY: what anchoring could lose by raising stands in the service's memory meanwhile. Stack: one result.
         unsafe {
             let vm = Vm::of(state);
             ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
             let (class, message_type) = open_message(vm, state, 2)?;
+            let body = pack(vm, state, class, 4)?;
+            let to = destination(state, 2)?;
+            (*vm).tasks.expecting = Some((to, body));
             ffi::lua_pushvalue(state, 1);
             let function = anchor(state);
-            let (body, to) = match pack(vm, state, class, 4).and_then(|body| Ok((body, destination(state, 2)?))) {
-                Ok(ready) => ready,
-                Err(failure) => {
-                    super::release_anchor(vm, function);
-                    return Err(failure);
-                }
+            let Some((to, body)) = (*vm).tasks.expecting.take() else {
+                unreachable!("anchoring runs no Lua code");
             };
             let session = (*vm).new_session();
             match send_body(&*vm, &to, None, message_type, session, body) {

@@ -7,7 +7,7 @@ use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use super::run::{resume, start_function, start_request};
-use super::{CallbackMode, Fork, NO_TASK, Request, Resumed, Wait, release_anchor};
+use super::{CallbackMode, Fork, Request, Resumed, Wait, release_anchor};
 use crate::raw;
 use crate::seri;
 use crate::stack::{self, native};
@@ -312,7 +312,12 @@ unsafe fn unknown(vm: *mut Vm, from: *mut lua_State, delivery: Delivery, hook: S
     unsafe {
         (*vm).tasks.delivery = Some(delivery);
         let mut slot = hook;
+        // Whoever resumed another thread that dispatches has marked it; and the hook may close that, which skips a `leave` in here.
+        let running = (from == (*vm).main).then(|| crate::signal::Running::enter(vm, from));
         let status = stack::protect(from, call_hook, crate::vm::as_argument(&mut slot), 0);
+        if let Some(running) = running {
+            running.leave();
+        }
         (*vm).tasks.delivery = None;
         if status != ffi::LUA_OK {
             let text = stack::pop_error_text(from);
@@ -623,9 +628,7 @@ native! {
                 source,
                 body: DeliveryBody::Script { data, len: usize::try_from(len).unwrap_or(0) },
             };
-            let outer = std::mem::replace(&mut (*vm).tasks.current, NO_TASK);
             turn(vm, state, delivery);
-            (*vm).tasks.current = outer;
             let errors = std::mem::take(&mut (*vm).tasks.errors);
             if errors.is_empty() { Ok(0) } else { Err(errors.join("\n").into()) }
         }
