@@ -2,7 +2,7 @@
 //!
 //! Every thread that runs services shows in a [`Slot`] what it is at. The monitor's thread looks at all of them once per period; a slot
 //! that still shows the same message is reported in the log, and its service is flagged, each period anew. Nothing is killed. The same
-//! thread is the scheduler's watch (`scheduler::watch`).
+//! thread is the scheduler's watch (`scheduler::watch`), and sends what found no room in the arena.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,6 +84,7 @@ pub(crate) fn run(engine: &Engine, period: Duration) {
         if last_look.elapsed() >= period {
             last_look = Instant::now();
             looks.look(engine, engine.slots());
+            engine.settle_owed();
         }
     }
 }

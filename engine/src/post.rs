@@ -26,6 +26,13 @@ enum Next {
     Full(Message, Arc<ServiceCell>),
 }
 
+/// An error that has not been sent yet.
+pub(crate) struct Owed {
+    from: Handle,
+    to: Handle,
+    session: i32,
+}
+
 impl Engine {
     /// Sends in the name of `source`, which nobody checks. See [`Context::send`](crate::Context::send).
     ///
@@ -195,10 +202,25 @@ impl Engine {
         let _ = self.deliver(to, message.into_empty(from, MessageType::ERROR));
     }
 
-    /// Sends an error for a request that will not be answered otherwise.
+    /// Sends an error for a request that will not be answered otherwise. When the arena is exhausted it is owed until there is room.
     pub(crate) fn answer_error(&self, from: Handle, to: Handle, session: i32) {
-        // Nobody there, or no harbor: nobody waits, or nobody can be told.
-        let _ = self.send(from, to, MessageType::ERROR, session, Body::Empty);
+        match self.send(from, to, MessageType::ERROR, session, Body::Empty) {
+            Err(error) if matches!(error.reason, SendFailure::Exhausted) => {
+                self.owed().push(Owed { from, to, session });
+            }
+            // Nobody there, or no harbor: nobody waits, or nobody can be told.
+            _ => {}
+        }
+    }
+
+    /// Sends the errors that are owed, as far as there is room. Says whether one has left.
+    pub(crate) fn settle_owed(&self) -> bool {
+        let owed = std::mem::take(&mut *self.owed());
+        let before = owed.len();
+        for Owed { from, to, session } in owed {
+            self.answer_error(from, to, session);
+        }
+        self.owed().len() < before
     }
 
     /// Sends a line of text to the service named `logger`, in the name of `source`. Lost when there is none.

@@ -176,6 +176,7 @@ impl EngineBuilder {
                 harbor_service: AtomicU32::new(0),
                 threads: Mutex::default(),
                 hooks: Mutex::default(),
+                owed: Mutex::default(),
             }
         })))
     }

@@ -26,7 +26,7 @@ use crate::message::{Body, MessageType};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::{self, Slot};
 use crate::net::Sockets;
-use crate::post::LOGGER;
+use crate::post::{LOGGER, Owed};
 use crate::scheduler::{Meter, OwnThread, Scheduler};
 use crate::service::{Lane, Module, Placement, Service, ServiceCell, ServiceOptions, Task};
 use crate::timer::Timer;
@@ -63,6 +63,8 @@ struct Inner {
     harbor_service: AtomicU32,
     threads: Mutex<Threads>,
     hooks: Mutex<Vec<Hook>>,
+    /// Errors that found no room in the arena.
+    owed: Mutex<Vec<Owed>>,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -252,7 +254,7 @@ impl Engine {
         let slot = Slot::new();
         let meter = Meter::new(self.0.clock.clone(), self.0.profile);
         loop {
-            while seeded.step(&slot, &meter) {}
+            while seeded.step(&slot, &meter) || self.settle_owed() {}
             match self.0.timer.next_event_ns() {
                 Some(at_ns) if at_ns <= until_ns => self.0.clock.advance_to_ns(at_ns),
                 Some(_) => return self.0.clock.advance_to_ns(until_ns),
@@ -400,9 +402,10 @@ impl Engine {
 
     /// Makes a service the outlet for messages to other nodes. It no longer counts for the end of the engine.
     pub fn set_harbor_service(&self, handle: Handle) {
-        let Some(cell) = self.cell(handle) else { return };
-        self.0.harbor_service.store(handle.bits(), Ordering::SeqCst); // SeqCst: as above
+        // Looked up under the lock: what is found there has not passed `ended` yet, which then undoes all of this.
         let mut live = self.live();
+        let Some(cell) = self.cell(handle) else { return };
+        self.0.harbor_service.store(cell.handle.bits(), Ordering::SeqCst); // SeqCst: as above
         // SeqCst: under the lock of the count, as in `ended`.
         if !cell.counters.uncounted.swap(true, Ordering::SeqCst) {
             live.counted -= 1;
@@ -450,13 +453,15 @@ impl Engine {
 
     /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
     pub(crate) fn ended(&self, cell: &ServiceCell) {
-        // SeqCst: rare; a later harbor service must not be wiped out.
-        let _ =
-            self.0
-                .harbor_service
-                .compare_exchange(cell.handle.bits(), 0, Ordering::SeqCst, Ordering::SeqCst);
         {
             let mut live = self.live();
+            // SeqCst: rare; a later harbor service must not be wiped out.
+            let _ = self.0.harbor_service.compare_exchange(
+                cell.handle.bits(),
+                0,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            );
             // SeqCst: under the lock of the count.
             if cell.counters.uncounted.load(Ordering::SeqCst) {
                 live.uncounted -= 1;
@@ -570,6 +575,10 @@ impl Engine {
     // Nothing below panics while it holds one of these locks, except for the system refusing threads at the start.
     fn live(&self) -> MutexGuard<'_, Live> {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn owed(&self) -> MutexGuard<'_, Vec<Owed>> {
+        self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {

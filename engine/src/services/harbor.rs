@@ -11,7 +11,7 @@ use crate::{Context, Handle, Message, MessageType, Module, RemoteMessage, Remote
 ///
 /// | message | effect |
 /// |---|---|
-/// | `SYSTEM` with a [`RemoteMessage`] | delivered, kept until its name is registered, or answered with `ERROR` |
+/// | `SYSTEM` with a [`RemoteMessage`] | delivered, kept until its name is registered, or, when that can never be, answered with `ERROR` |
 /// | `HARBOR` `N <name>` | the global name now belongs to the message's source; what waited for it is delivered |
 ///
 /// To cdummy it sends the text `Q <name>` when the first message to an unknown name arrives.
@@ -83,6 +83,10 @@ impl Outlet {
         let RemoteMessage { destination, message } = remote;
         let name = match destination {
             RemoteName::Handle(handle) => return deliver(cx, handle, message),
+            RemoteName::Name(name) if !is_global(&name) => {
+                cx.log(&format!("Invalid global name {name}"));
+                return refuse(cx, message, cx.handle());
+            }
             RemoteName::Name(name) => name,
         };
         match self.names.get_mut(&name) {
@@ -106,7 +110,7 @@ impl Outlet {
             None => (&*text, ""),
         };
         match command {
-            "N" if argument.is_empty() || argument.len() > MAX_NAME_LEN => {
+            "N" if !is_global(argument) => {
                 cx.log(&format!("Invalid global name {argument}"));
             }
             "N" => self.register(cx, argument, message.source()),
@@ -156,6 +160,11 @@ fn answer_error(cx: &Context, source: Handle, session: i32, kind: MessageType, t
         // The sender may be gone by now: nobody is left to tell.
         let _ = cx.send_as(to, source, MessageType::ERROR, session, crate::Body::Empty);
     }
+}
+
+/// Whether somebody may ever register `name`.
+fn is_global(name: &str) -> bool {
+    (1..=MAX_NAME_LEN).contains(&name.len())
 }
 
 /// Longest global name, in bytes.

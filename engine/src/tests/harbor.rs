@@ -188,6 +188,25 @@ fn what_still_waits_when_the_harbor_ends_is_answered() {
 }
 
 #[test]
+fn a_name_that_nobody_can_register_is_an_error_at_once() {
+    let node = node();
+    let sender = Probe::spawn(&node.engine);
+    node.send(&sender, "sixteen bytes!!!", 9, "hello?");
+    node.engine.run_until_idle();
+    assert_eq!(
+        sender.take(),
+        [Seen {
+            source: node.harbor,
+            message_type: MessageType::ERROR,
+            session: 9,
+            bytes: Vec::new()
+        }]
+    );
+    assert_eq!(node.log.take_texts(), ["Invalid global name sixteen bytes!!!"]);
+    assert_eq!(node.slave.take(), [], "nobody is asked");
+}
+
+#[test]
 fn bad_commands_are_logged_and_change_nothing() {
     let node = node();
     let owner = Probe::spawn(&node.engine);

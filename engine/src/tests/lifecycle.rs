@@ -168,6 +168,46 @@ fn a_panic_ends_the_service_and_nothing_else() {
 }
 
 #[test]
+fn a_panic_in_an_exhausted_arena_is_answered_when_there_is_room() {
+    type Hoard = Arc<Mutex<Vec<Body>>>;
+    struct Hoarder(Hoard);
+    impl Service for Hoarder {
+        fn receive(&mut self, cx: &Context, message: Message) {
+            let mut hoard = self.0.lock().unwrap();
+            hoard.push(message.into_body());
+            for len in [1 << 20, 1 << 10, 1] {
+                while let Ok(block) = cx.loan(len) {
+                    hoard.push(Body::Block(block));
+                }
+            }
+            drop(hoard);
+            panic!("nothing is left");
+        }
+    }
+    let arena = Arena::new(ArenaConfig {
+        reserve_bytes: 64 << 20,
+        limit_bytes: 8 << 20,
+    })
+    .expect("64 MiB of address space");
+    let engine = Engine::builder()
+        .deterministic(1)
+        .arena(arena)
+        .build()
+        .expect("a sane engine");
+    let probe = Probe::spawn(&engine);
+    let hoard = Hoard::default();
+    let victim = engine
+        .spawn(Hoarder(Arc::clone(&hoard)), ServiceOptions::default())
+        .unwrap();
+    ask(&probe, victim, 1, "panic").unwrap();
+    engine.run_until_idle();
+    assert_eq!(got(&probe), []);
+    hoard.lock().unwrap().clear();
+    engine.run_until_idle();
+    assert_eq!(got(&probe), [(MessageType::ERROR, 1, victim)]);
+}
+
+#[test]
 fn a_service_that_does_not_start_leaves_nothing() {
     let engine = engine();
     let log = Probe::logger(&engine);

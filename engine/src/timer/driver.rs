@@ -101,7 +101,7 @@ impl Timer {
 
     /// Expires what is due by the clock: for an engine without threads.
     pub(crate) fn poll(&self) {
-        self.shared.turn(&mut self.shared.wheel());
+        self.shared.turn(&mut Vec::new());
     }
 
     /// The earliest time, in nanoseconds of the clock, at which [`poll`](Self::poll) has something to do.
@@ -133,9 +133,10 @@ impl Shared {
     /// The timer thread.
     fn run(&self) {
         let _first = self.thread.set(thread::current());
+        let mut due = Vec::new();
         while !self.is_stopping() {
+            self.turn(&mut due);
             let mut wheel = self.wheel();
-            self.turn(&mut wheel);
             let wakes_at_ms = wheel.next_event_ms();
             self.alarm.announce(wakes_at_ms);
             // The second look that the alarm asks for.
@@ -148,13 +149,19 @@ impl Shared {
         }
     }
 
-    /// Takes in what was armed and expires what is due.
-    fn turn(&self, wheel: &mut Wheel<Message>) {
-        self.empty_inbox(wheel);
-        wheel.advance(self.clock.now_ms(), |_, message| {
+    /// Takes in what was armed and expires what is due, by way of the empty `due`: a delivery runs the engine's code, and holds up
+    /// nobody who wants the wheel.
+    fn turn(&self, due: &mut Vec<Message>) {
+        {
+            let mut wheel = self.wheel();
+            self.empty_inbox(&mut wheel);
+            wheel.advance(self.clock.now_ms(), |_, message| due.push(message));
+        }
+        for message in due.drain(..) {
             let (to, _) = message.timer();
             (self.expire)(to, message);
-        });
+        }
+        due.shrink_to(KEPT_CAPACITY);
     }
 
     /// Moves the inbox into the wheel; says whether there was anything.
@@ -205,3 +212,6 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 }
+
+/// Timers that may expire together without allocating; more leave no memory behind.
+const KEPT_CAPACITY: usize = 1024;

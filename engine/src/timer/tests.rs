@@ -216,7 +216,13 @@ fn expiring_may_arm_again_and_stop_the_timer() {
                     .get()
                     .and_then(Weak::upgrade)
                     .expect("the test holds the timer");
-                if ROUNDS.fetch_add(1, Ordering::Relaxed) < 3 {
+                let round = ROUNDS.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(
+                    timer.next_event_ns(),
+                    None,
+                    "this one has left the wheel, whose lock is free"
+                );
+                if round < 3 {
                     timer.arm(to, message, 1);
                 } else {
                     timer.stop();
