@@ -11,13 +11,16 @@
     reason = "raw Lua stack code: one note per function states the shape of the stack"
 )]
 
+mod buffers;
 mod code_cache;
 pub mod config;
 mod core;
+mod crypt;
 mod embedded;
 mod facts;
 mod launch;
 mod library;
+mod md5;
 mod memory;
 mod memory_module;
 mod names;

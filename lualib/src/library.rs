@@ -6,7 +6,9 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
-use crate::{code_cache, core, embedded, launch, memory_module, profile, socketdriver, sproto, stack};
+use crate::{
+    code_cache, core, crypt, embedded, launch, md5, memory_module, profile, socketdriver, sproto, stack,
+};
 
 /// Modules written in Rust.
 const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
@@ -16,6 +18,10 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.codecache", code_cache::open),
     ("skynet.memory", memory_module::open),
     ("skynet.socketdriver", socketdriver::open),
+    ("skynet.crypt", crypt::open),
+    ("client.crypt", crypt::open),
+    ("md5", md5::open),
+    ("md5.core", md5::open),
     ("fulmar.core", launch::open),
 ];
 

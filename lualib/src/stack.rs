@@ -152,6 +152,19 @@ pub(crate) unsafe fn bytes_at<'a>(state: *mut lua_State, index: c_int) -> Option
     }
 }
 
+/// The bytes of the argument at `index`, a string or a number, which becomes one. Raises for anything else.
+///
+/// # Safety
+/// As for [`bytes_at`]; nothing with a destructor is alive.
+pub(crate) unsafe fn check_bytes<'a>(state: *mut lua_State, index: c_int) -> &'a [u8] {
+    // SAFETY: the check may raise; nothing is owned. Stack: unchanged.
+    unsafe {
+        let mut len = 0;
+        let data = ffi::luaL_checklstring(state, index, &mut len);
+        std::slice::from_raw_parts(data.cast(), len)
+    }
+}
+
 /// The string at `index` as text; invalid UTF-8 is replaced.
 ///
 /// # Safety

@@ -13,6 +13,7 @@ use fulmar_arena::Arena;
 use fulmar_engine::Context;
 use mlua::ffi::{self, lua_State};
 
+use crate::buffers::Buffers;
 use crate::code_cache::{self, Bytecode};
 use crate::memory::{self, Memory};
 use crate::node::Node;
@@ -20,7 +21,6 @@ use crate::profile::Profiles;
 use crate::raw;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
-use crate::sproto::Buffers;
 use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
@@ -48,7 +48,7 @@ pub(crate) struct Vm {
     pub(crate) cache_mode: code_cache::Mode,
     /// The text of the error being raised; see `stack::finish`.
     pub(crate) raised: String,
-    /// What sproto messages are written into.
+    /// What natives write strings into.
     pub(crate) buffers: Buffers,
     /// Blocks of Lua code that natives read right now.
     pub(crate) reading: Reading,

@@ -3,7 +3,6 @@
 //! A schema lives in the node (`schemas`), shared by whoever has its token; a type (`types`) is a userdata that keeps its
 //! schema alive. Messages are written into the service's `buffers` and leave as strings.
 
-mod buffers;
 mod decode;
 mod default;
 mod encode;
@@ -26,7 +25,6 @@ use crate::core::with_block;
 use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::Vm;
 
-pub(crate) use self::buffers::Buffers;
 pub(crate) use self::schemas::Schemas;
 
 const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
