@@ -25,6 +25,10 @@ pub const KNOWN_KEYS: &[KnownKey] = &[
         "MiB of address space set aside for messages",
     ),
     key(
+        "fulmar_console_token",
+        "what connections to debug_console must show",
+    ),
+    key(
         "fulmar_libraries",
         "\"files\": a project's libraries win over the built-in ones",
     ),
