@@ -3,10 +3,12 @@
 //! libFuzzer drives them (`cargo fuzz run -s none --features fuzzer TARGET`); a test replays the corpus of each.
 
 mod config;
+mod frames;
 mod seri;
 mod sproto;
 
 pub use config::config;
+pub use frames::frames;
 pub use seri::seri;
 pub use sproto::{sproto_bundle, sproto_decode, sproto_parser, sproto_rpc, sproto_unpack};
 
@@ -16,6 +18,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
+    ("frames", frames),
     ("seri", seri),
     ("sproto_bundle", sproto_bundle),
     ("sproto_decode", sproto_decode),

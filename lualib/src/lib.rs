@@ -11,6 +11,7 @@
     reason = "raw Lua stack code: one note per function states the shape of the stack"
 )]
 
+mod boxed;
 mod buffers;
 mod code_cache;
 pub mod config;
@@ -18,12 +19,14 @@ mod core;
 mod crypt;
 mod embedded;
 mod facts;
+pub mod frames;
 mod launch;
 mod library;
 mod md5;
 mod memory;
 mod memory_module;
 mod names;
+mod netpack;
 mod node;
 mod profile;
 mod raw;

@@ -7,7 +7,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    code_cache, core, crypt, embedded, launch, md5, memory_module, profile, socketdriver, sproto, stack,
+    code_cache, core, crypt, embedded, launch, md5, memory_module, netpack, profile, socketdriver, sproto,
+    stack,
 };
 
 /// Modules written in Rust.
@@ -18,6 +19,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.codecache", code_cache::open),
     ("skynet.memory", memory_module::open),
     ("skynet.socketdriver", socketdriver::open),
+    ("skynet.netpack", netpack::open),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
     ("md5", md5::open),

@@ -1,6 +1,4 @@
 //! The read buffer of `skynet.socketdriver`: received blocks in a row, given out as strings of any length.
-//!
-//! A buffer lives in a Lua userdata that holds a pointer to it, so that a raise leaks nothing: the collector frees it.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, c_int};
@@ -9,6 +7,7 @@ use std::ptr;
 use fulmar_arena::BufMut;
 use mlua::ffi::{self, lua_State};
 
+use crate::boxed::{self, Boxed};
 use crate::stack::{self, Failure, native};
 use crate::vm::{Vm, frame};
 
@@ -35,6 +34,10 @@ struct ReadBuffer {
     joined: Vec<u8>,
     /// The frame of the native whose bytes Lua copies right now; 0 for none. A finalizer that runs meanwhile is refused.
     busy: usize,
+}
+
+impl Boxed for ReadBuffer {
+    const METATABLE: &'static CStr = c"fulmar.readbuffer";
 }
 
 impl ReadBuffer {
@@ -131,49 +134,22 @@ impl ReadBuffer {
 
 /// The buffer at index 1.
 unsafe fn buffer_at(state: *mut lua_State) -> Result<*mut ReadBuffer, Failure> {
-    // SAFETY: the metatable says what the userdata is. Stack: unchanged.
+    // SAFETY: the userdata is on the stack. Stack: unchanged.
     unsafe {
-        let held = ffi::luaL_testudata(state, 1, METATABLE.as_ptr()).cast::<*mut ReadBuffer>();
-        if held.is_null() || (*held).is_null() {
-            return Err("need buffer object at param 1".into());
-        }
+        let buffer = boxed::at::<ReadBuffer>(state, 1).ok_or("need buffer object at param 1")?;
         // The stack grows downwards: a frame that is not above ours was cut short by a memory error.
-        if (**held).busy > frame() {
+        if (*buffer).busy > frame() {
             return Err("the buffer is being read".into());
         }
-        Ok(*held)
+        Ok(buffer)
     }
 }
 
 /// `buffer() -> buffer`
 unsafe extern "C-unwind" fn buffer(state: *mut lua_State) -> c_int {
-    // SAFETY: the box is made last, when nothing raises any more. Stack: one result.
-    unsafe {
-        let held = ffi::lua_newuserdatauv(state, size_of::<*mut ReadBuffer>(), 0).cast::<*mut ReadBuffer>();
-        held.write(ptr::null_mut());
-        if ffi::luaL_newmetatable(state, METATABLE.as_ptr()) != 0 {
-            ffi::lua_pushcclosure(state, collect, 0);
-            ffi::lua_setfield(state, -2, c"__gc".as_ptr());
-        }
-        ffi::lua_setmetatable(state, -2);
-        held.write(Box::into_raw(Box::default()));
-        1
-    }
-}
-
-/// The finalizer.
-unsafe extern "C-unwind" fn collect(state: *mut lua_State) -> c_int {
-    // SAFETY: the box was made by `buffer`, and is forgotten at once.
-    unsafe {
-        let held = ffi::luaL_testudata(state, 1, METATABLE.as_ptr()).cast::<*mut ReadBuffer>();
-        if !held.is_null() {
-            let buffer = held.replace(ptr::null_mut());
-            if !buffer.is_null() {
-                drop(Box::from_raw(buffer));
-            }
-        }
-        0
-    }
+    // SAFETY: nothing is owned. Stack: one result.
+    unsafe { boxed::push::<ReadBuffer>(state) };
+    1
 }
 
 native! {
@@ -270,7 +246,6 @@ native! {
     }
 }
 
-const METATABLE: &CStr = c"fulmar.readbuffer";
 /// What the buffer for joined strings may keep.
 const KEPT_BYTES: usize = 64 << 10;
 

@@ -56,7 +56,7 @@ impl ExternalStrings {
     /// # Safety
     /// `state` is the Lua state that this belongs to, in a protected call, with a free slot. May raise (memory; the
     /// count is released then), and may run finalizers. This lives until the state is closed.
-    pub(super) unsafe fn push(&self, state: *mut ffi::lua_State, buf: Buf) {
+    pub(crate) unsafe fn push(&self, state: *mut ffi::lua_State, buf: Buf) {
         let len = buf.len();
         let body = buf.into_raw();
         self.ledger.enter(body.addr().get(), len);
