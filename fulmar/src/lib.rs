@@ -17,6 +17,7 @@ pub use fulmar_arena as arena;
 pub use fulmar_engine as engine;
 #[cfg(feature = "lua")]
 pub use fulmar_lualib as lualib;
+pub use fulmar_sharedata as sharedata;
 pub use fulmar_sproto as sproto;
 
 /// What most programs need, in one `use`.

@@ -1,0 +1,429 @@
+//! From items to tables.
+
+use std::borrow::Cow;
+
+use crate::block::{Link, Store};
+use crate::error::BuildError;
+use crate::image::Image;
+use crate::key::{Key, KeyRef};
+use crate::layout::*;
+use crate::write::{Content, Fragment, key_item, node};
+
+/// A value that is to become part of an image: a scalar, a text, or a table that [`Store::table`] has made.
+///
+/// Made by `into()`: `3.into()`, `1.5.into()`, `true.into()`, `"text".into()`.
+#[derive(Clone)]
+pub struct Item<'a>(Form<'a>);
+
+#[derive(Clone)]
+enum Form<'a> {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Cow<'a, [u8]>),
+    Inner(Fragment, u8),
+    Linked(Link, u8),
+}
+
+impl<'a> Item<'a> {
+    /// Nothing: as a value of a key it means that there is no such key.
+    pub const NIL: Item<'static> = Item(Form::Nil);
+
+    /// How deep tables are nested in it.
+    pub(crate) fn depth(&self) -> u8 {
+        match self.0 {
+            Form::Inner(_, depth) | Form::Linked(_, depth) => depth,
+            _ => 0,
+        }
+    }
+
+    fn with_depth(self, depth: u8) -> Item<'a> {
+        Item(match self.0 {
+            Form::Inner(fragment, _) => Form::Inner(fragment, depth),
+            Form::Linked(link, _) => Form::Linked(link, depth),
+            other => other,
+        })
+    }
+
+    pub(crate) fn is_nil(&self) -> bool {
+        matches!(self.0, Form::Nil)
+    }
+
+    pub(crate) fn inner(fragment: Fragment) -> Item<'a> {
+        Item(Form::Inner(fragment, 0))
+    }
+
+    pub(crate) fn linked(link: Link) -> Item<'a> {
+        Item(Form::Linked(link, 0))
+    }
+
+    pub(crate) fn into_content(self) -> Content<'a> {
+        match self.0 {
+            Form::Nil => Content::Nil,
+            Form::Boolean(boolean) => Content::Boolean(boolean),
+            Form::Integer(integer) => Content::Integer(integer),
+            Form::Float(float) => Content::Float(float),
+            Form::Text(text) => Content::Text(text),
+            Form::Inner(fragment, _) => Content::Inner(fragment),
+            Form::Linked(link, _) => Content::Linked(link),
+        }
+    }
+
+    /// A block that is this table and nothing else; none when it is no table.
+    pub(crate) fn into_block(self, store: &Store) -> Option<Link> {
+        match self.0 {
+            Form::Inner(fragment, _) => Some(fragment.seal(store)),
+            Form::Linked(link, _) => Some(link),
+            _ => None,
+        }
+    }
+}
+
+impl From<bool> for Item<'_> {
+    fn from(boolean: bool) -> Self {
+        Item(Form::Boolean(boolean))
+    }
+}
+
+impl From<i64> for Item<'_> {
+    fn from(integer: i64) -> Self {
+        Item(Form::Integer(integer))
+    }
+}
+
+impl From<i32> for Item<'_> {
+    fn from(integer: i32) -> Self {
+        Item(Form::Integer(integer.into()))
+    }
+}
+
+impl From<f64> for Item<'_> {
+    fn from(float: f64) -> Self {
+        Item(Form::Float(float))
+    }
+}
+
+impl<'a> From<&'a [u8]> for Item<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Item(Form::Text(Cow::Borrowed(text)))
+    }
+}
+
+impl<'a> From<&'a str> for Item<'a> {
+    fn from(text: &'a str) -> Self {
+        text.as_bytes().into()
+    }
+}
+
+impl From<String> for Item<'_> {
+    fn from(text: String) -> Self {
+        text.into_bytes().into()
+    }
+}
+
+impl From<Vec<u8>> for Item<'_> {
+    fn from(text: Vec<u8>) -> Self {
+        Item(Form::Text(Cow::Owned(text)))
+    }
+}
+
+/// The content of a table that is being built.
+///
+/// ```
+/// use fulmar_sharedata::{Items, Store};
+///
+/// let store = Store::new();
+/// let mut tags = Items::new();
+/// tags.push("rare");
+/// tags.push("old");
+/// let mut row = Items::new();
+/// row.insert("price", 12.5);
+/// row.insert("tags", store.table(tags)?);
+/// let image = store.image(row)?;
+/// assert_eq!(image.get("tags")?.get(1)?.as_str(), Some("rare"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Default)]
+pub struct Items<'a> {
+    pub(crate) array: Vec<Item<'a>>,
+    pub(crate) entries: Vec<Entry<'a>>,
+}
+
+/// A key and a value that do not lie in the array part.
+pub(crate) struct Entry<'a> {
+    pub(crate) hash: u64,
+    key: EntryKey<'a>,
+    pub(crate) value: Item<'a>,
+}
+
+/// A key, borrowed or owned.
+enum EntryKey<'a> {
+    Borrowed(KeyRef<'a>),
+    Owned(Key),
+}
+
+impl<'a> Entry<'a> {
+    pub(crate) fn new(key: KeyRef<'a>, value: Item<'a>) -> Entry<'a> {
+        Entry {
+            hash: key.hash(),
+            key: EntryKey::Borrowed(key),
+            value,
+        }
+    }
+
+    pub(crate) fn key(&self) -> KeyRef<'_> {
+        match &self.key {
+            EntryKey::Borrowed(key) => *key,
+            EntryKey::Owned(key) => key.as_ref(),
+        }
+    }
+}
+
+impl<'a> Items<'a> {
+    /// No content.
+    pub fn new() -> Items<'a> {
+        Items::default()
+    }
+
+    /// Makes room for so many values of the array part, and so many others.
+    pub fn with_capacity(array: usize, others: usize) -> Items<'a> {
+        Items {
+            array: Vec::with_capacity(array),
+            entries: Vec::with_capacity(others),
+        }
+    }
+
+    /// Appends a value to the array part. [`Item::NIL`] makes a hole.
+    pub fn push(&mut self, value: impl Into<Item<'a>>) {
+        self.array.push(value.into());
+    }
+
+    /// Sets a key. The last value of a key counts; that of an integer which the array part covers goes there.
+    pub fn insert(&mut self, key: impl Into<KeyRef<'a>>, value: impl Into<Item<'a>>) {
+        let key = key.into();
+        self.put(key, EntryKey::Borrowed(key), value.into());
+    }
+
+    /// [`insert`](Items::insert), for a key that lives shorter than the content does.
+    pub fn insert_owned(&mut self, key: Key, value: impl Into<Item<'a>>) {
+        let hash = key.as_ref().hash();
+        if let Some(place) = self.place_of(key.as_ref()) {
+            self.array[place] = value.into();
+            return;
+        }
+        self.entries.push(Entry {
+            hash,
+            key: EntryKey::Owned(key),
+            value: value.into(),
+        });
+    }
+
+    fn put(&mut self, key: KeyRef<'a>, owned: EntryKey<'a>, value: Item<'a>) {
+        match self.place_of(key) {
+            Some(place) => self.array[place] = value,
+            None => self.entries.push(Entry {
+                hash: key.hash(),
+                key: owned,
+                value,
+            }),
+        }
+    }
+
+    /// The place in the array part that this key has; makes one at its end.
+    fn place_of(&mut self, key: KeyRef<'_>) -> Option<usize> {
+        let KeyRef::Integer(number) = key else { return None };
+        let place = usize::try_from(number.checked_sub(1)?).ok()?;
+        if place == self.array.len() {
+            self.array.push(Item::NIL);
+        }
+        (place < self.array.len()).then_some(place)
+    }
+
+    /// Brings the content into the one shape that it is stored in.
+    fn settle(&mut self) {
+        // The last of equal keys counts: the order among them is kept.
+        self.entries
+            .sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.key().cmp(&b.key())));
+        let mut kept: Vec<Entry<'a>> = Vec::with_capacity(self.entries.len());
+        for entry in self.entries.drain(..) {
+            match kept.last_mut() {
+                Some(last) if last.hash == entry.hash && last.key() == entry.key() => *last = entry,
+                _ => kept.push(entry),
+            }
+        }
+        kept.retain(|entry| !entry.value.is_nil());
+        self.entries = kept;
+        while self.array.pop_if(|value| value.is_nil()).is_some() {}
+        while let Some(place) = self.next_of_array() {
+            self.array.push(self.entries.remove(place).value);
+        }
+    }
+
+    /// Where the entry is that continues the array part.
+    fn next_of_array(&self) -> Option<usize> {
+        let key = KeyRef::Integer(i64::try_from(self.array.len() + 1).ok()?);
+        let hash = key.hash();
+        let place = self.entries.partition_point(|entry| entry.hash < hash);
+        self.entries[place..]
+            .iter()
+            .take_while(|entry| entry.hash == hash)
+            .position(|entry| entry.key() == key)
+            .map(|found| place + found)
+    }
+
+    fn depth(&self) -> u8 {
+        let values = self.entries.iter().map(|entry| &entry.value);
+        self.array
+            .iter()
+            .chain(values)
+            .map(Item::depth)
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+impl Store {
+    /// Makes a table that becomes part of another.
+    ///
+    /// # Errors
+    /// When it is nested too deep or holds a text that is too long.
+    pub fn table<'a>(&self, mut items: Items<'a>) -> Result<Item<'a>, BuildError> {
+        let depth = items.depth() + 1;
+        if usize::from(depth) > MAX_DEPTH {
+            return Err(BuildError::TooDeep);
+        }
+        items.settle();
+        let item = if items.array.len() <= SMALL_LEN && items.entries.len() <= SMALL_LEN {
+            small(self, items.array, items.entries)?
+        } else {
+            let array_len = items.array.len() as u64;
+            let hash_len = items.entries.len() as u64;
+            let array = array_tree(self, items.array)?;
+            let hash = hash_tree(self, items.entries, 0)?;
+            wide(self, array, hash, array_len, hash_len)?
+        };
+        Ok(item.with_depth(depth))
+    }
+
+    /// Makes an image of this content.
+    ///
+    /// # Errors
+    /// As for [`Store::table`].
+    pub fn image(&self, items: Items<'_>) -> Result<Image, BuildError> {
+        let root = self.table(items)?;
+        self.image_of(root)
+    }
+
+    /// Makes an image of a table that [`Store::table`] has made.
+    ///
+    /// # Errors
+    /// [`BuildError::NotATable`] for anything else.
+    pub fn image_of(&self, root: Item<'_>) -> Result<Image, BuildError> {
+        let root = root.into_block(self).ok_or(BuildError::NotATable)?;
+        Ok(Image::new(self.clone(), root))
+    }
+}
+
+/// A `SMALL` of settled content.
+pub(crate) fn small<'a>(
+    store: &Store,
+    array: Vec<Item<'a>>,
+    entries: Vec<Entry<'a>>,
+) -> Result<Item<'a>, BuildError> {
+    let array_len = array.len();
+    let mut slots = array;
+    slots.reserve(entries.len() * 2);
+    let keys = slots.len();
+    slots.resize(keys + entries.len(), Item::NIL);
+    for (place, entry) in entries.into_iter().enumerate() {
+        slots[keys + place] = match entry.key {
+            EntryKey::Borrowed(key) => key_item(key),
+            EntryKey::Owned(Key::Integer(integer)) => integer.into(),
+            EntryKey::Owned(Key::Text(text)) => text.into_vec().into(),
+        };
+        slots.push(entry.value);
+    }
+    node(store, SMALL, array_len as u8, slots.into_iter())
+}
+
+pub(crate) fn wide<'a>(
+    store: &Store,
+    array: Item<'a>,
+    hash: Item<'a>,
+    array_len: u64,
+    hash_len: u64,
+) -> Result<Item<'a>, BuildError> {
+    let counts = [array_len, hash_len].map(|count| Item::from(count.cast_signed()));
+    let [array_len, hash_len] = counts;
+    node(store, WIDE, 0, [array, hash, array_len, hash_len].into_iter())
+}
+
+/// The tree of an array part; nil when it is empty.
+pub(crate) fn array_tree<'a>(store: &Store, mut values: Vec<Item<'a>>) -> Result<Item<'a>, BuildError> {
+    let mut level = 0;
+    if values.is_empty() {
+        return Ok(Item::NIL);
+    }
+    loop {
+        let mut nodes = Vec::with_capacity(values.len().div_ceil(ARRAY_LEN));
+        let mut rest = values.into_iter();
+        while rest.len() > 0 {
+            let chunk: Vec<Item<'a>> = rest.by_ref().take(ARRAY_LEN).collect();
+            nodes.push(node(store, ARRAY, level, chunk.into_iter())?);
+        }
+        if nodes.len() == 1 {
+            return Ok(nodes.remove(0));
+        }
+        values = nodes;
+        level += 1;
+    }
+}
+
+/// The tree of entries that are in the order of their hashes and agree in the digits above `depth`.
+pub(crate) fn hash_tree<'a>(
+    store: &Store,
+    entries: Vec<Entry<'a>>,
+    depth: u8,
+) -> Result<Item<'a>, BuildError> {
+    if entries.len() <= SMALL_LEN || depth == MAX_HASH_DEPTH {
+        return small(store, Vec::new(), entries);
+    }
+    let mut trees = Vec::with_capacity(1 << HASH_BITS);
+    let mut rest = entries.into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let digit = hash_digit(first.hash, depth);
+        let mut group = vec![first];
+        while let Some(entry) = rest.next_if(|entry| hash_digit(entry.hash, depth) == digit) {
+            group.push(entry);
+        }
+        let count = group.len() as u64;
+        trees.push(Tree {
+            digit,
+            count,
+            item: hash_tree(store, group, depth + 1)?,
+        });
+    }
+    branch(store, depth, trees)
+}
+
+/// A tree of a `BRANCH`.
+pub(crate) struct Tree<'a> {
+    pub(crate) digit: u32,
+    pub(crate) count: u64,
+    pub(crate) item: Item<'a>,
+}
+
+/// A `BRANCH` with these trees, in the order of their digits.
+pub(crate) fn branch<'a>(store: &Store, depth: u8, trees: Vec<Tree<'a>>) -> Result<Item<'a>, BuildError> {
+    let bitmap = trees.iter().fold(0i64, |bitmap, tree| bitmap | 1 << tree.digit);
+    let mut slots = Vec::with_capacity(BRANCH_COUNTS + 2 * trees.len());
+    slots.push(bitmap.into());
+    let mut sum = 0;
+    for tree in &trees {
+        sum += tree.count;
+        slots.push(sum.cast_signed().into());
+    }
+    slots.extend(trees.into_iter().map(|tree| tree.item));
+    node(store, BRANCH, depth, slots.into_iter())
+}

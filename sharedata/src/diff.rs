@@ -1,0 +1,223 @@
+//! Comparing images. What two images share is not looked at.
+
+use crate::error::Damaged;
+use crate::image::Image;
+use crate::key::{Key, KeyRef};
+use crate::layout::*;
+use crate::node::{Node, Slot};
+use crate::table::{Branch, Leaf, Table, Value, array_child, array_level};
+
+impl Image {
+    /// The keys of the table at the top whose values differ in `old`, or are in one of both only.
+    ///
+    /// Cost: by the size of what differs, when one image was made from the other or in the same store.
+    ///
+    /// # Errors
+    /// When one of the images is damaged.
+    pub fn changed_keys(&self, old: &Image) -> Result<Vec<Key>, Damaged> {
+        let mut changed = Vec::new();
+        self.table()?.each_change(old.table()?, |key, _, _| {
+            changed.push(key.to_key());
+            Ok(())
+        })?;
+        Ok(changed)
+    }
+}
+
+impl<'a> Table<'a> {
+    /// Calls `tell` with each key whose value differs from that in `old`: the key, the old value, the new one.
+    ///
+    /// # Errors
+    /// When one of the images is damaged, and what `tell` gives.
+    pub fn each_change<E: From<Damaged>>(
+        self,
+        old: Table<'a>,
+        mut tell: impl FnMut(KeyRef<'a>, Option<Value<'a>>, Option<Value<'a>>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.is(old) {
+            return Ok(());
+        }
+        let mut differing = Vec::new();
+        if let (Some((old_array, old_hash)), Some((array, hash))) = (trees(old)?, trees(self)?) {
+            differing_array(old_array, array, 0, &mut differing)?;
+            differing_hash(old_hash, hash, &mut differing)?;
+        } else {
+            let entries = self.entries().chain(old.entries());
+            for entry in entries {
+                differing.push(entry?.0);
+            }
+        }
+        differing.sort_unstable();
+        differing.dedup();
+        for key in differing {
+            let (before, now) = (old.find(key)?, self.find(key)?);
+            let same = match (before, now) {
+                (Some(before), Some(now)) => before.equals(now)?,
+                (None, None) => true,
+                _ => false,
+            };
+            if !same {
+                tell(key, before, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether both have equal content. Integers and floats differ.
+    ///
+    /// # Errors
+    /// When one of the images is damaged.
+    pub fn equals(self, other: Table<'_>) -> Result<bool, Damaged> {
+        self.equals_below(other, MAX_DEPTH)
+    }
+
+    fn equals_below(self, other: Table<'_>, depth: usize) -> Result<bool, Damaged> {
+        if self.is(other) {
+            return Ok(true);
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.0.damaged("tables nested too deep"));
+        };
+        if self.places()? != other.places()? {
+            return Ok(false);
+        }
+        for entry in self.entries() {
+            let (key, value) = entry?;
+            match other.find(key)? {
+                Some(other) if value.equals_below(other, depth)? => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Value<'_> {
+    /// Whether both are equal. Integers and floats differ, and so do floats of different bits.
+    ///
+    /// # Errors
+    /// When one of the images is damaged.
+    pub fn equals(self, other: Value<'_>) -> Result<bool, Damaged> {
+        self.equals_below(other, MAX_DEPTH)
+    }
+
+    fn equals_below(self, other: Value<'_>, depth: usize) -> Result<bool, Damaged> {
+        Ok(match (self, other) {
+            (Value::Boolean(a), Value::Boolean(b)) => a == b,
+            (Value::Integer(a), Value::Integer(b)) => a == b,
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Table(a), Value::Table(b)) => return a.equals_below(b, depth),
+            _ => false,
+        })
+    }
+}
+
+/// Array tree and hash tree of a `WIDE`.
+type Trees<'a> = (Slot<'a>, Slot<'a>);
+
+fn trees(table: Table<'_>) -> Result<Option<Trees<'_>>, Damaged> {
+    let node = table.0;
+    Ok(match node.kind()? {
+        WIDE => Some((
+            node.slot(WIDE_ARRAY, WIDE_SLOTS)?,
+            node.slot(WIDE_HASH, WIDE_SLOTS)?,
+        )),
+        _ => None,
+    })
+}
+
+/// Adds the keys of two array trees that may differ. `first` is the place of their first value.
+fn differing_array<'a>(
+    old: Slot<'a>,
+    new: Slot<'a>,
+    first: u64,
+    into: &mut Vec<KeyRef<'a>>,
+) -> Result<(), Damaged> {
+    let (old, new) = match (old, new) {
+        (Slot::Node(old), Slot::Node(new)) => (old, new),
+        (Slot::Node(node), _) | (_, Slot::Node(node)) => return gather_array(node, first, into),
+        _ => return Ok(()),
+    };
+    if old.is(new) {
+        return Ok(());
+    }
+    let level = array_level(new)?;
+    if level == 0 || array_level(old)? != level {
+        gather_array(old, first, into)?;
+        return gather_array(new, first, into);
+    }
+    let (old_len, new_len) = (old.len()?, new.len()?);
+    for slot in 0..old_len.max(new_len) {
+        let old = (slot < old_len)
+            .then(|| array_child(old, level, slot))
+            .transpose()?;
+        let new = (slot < new_len)
+            .then(|| array_child(new, level, slot))
+            .transpose()?;
+        let as_slot = |node: Option<Node<'a>>| node.map_or(Slot::Nil, Slot::Node);
+        differing_array(as_slot(old), as_slot(new), place_below(first, level, slot), into)?;
+    }
+    Ok(())
+}
+
+/// Adds all keys of an array tree.
+fn gather_array<'a>(tree: Node<'a>, first: u64, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
+    let level = array_level(tree)?;
+    for slot in 0..tree.len()? {
+        let place = place_below(first, level, slot);
+        match level {
+            0 => into.push(KeyRef::Integer(place.cast_signed() + 1)),
+            _ => gather_array(array_child(tree, level, slot)?, place, into)?,
+        }
+    }
+    Ok(())
+}
+
+/// The place of the first value below a slot: below 2^60, by the greatest level.
+fn place_below(first: u64, level: u8, slot: usize) -> u64 {
+    first + ((slot as u64 & (ARRAY_LEN as u64 - 1)) << (ARRAY_BITS * u32::from(level)))
+}
+
+/// Adds the keys of two hash trees that may differ.
+fn differing_hash<'a>(old: Slot<'a>, new: Slot<'a>, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
+    let (old, new) = match (old, new) {
+        (Slot::Node(old), Slot::Node(new)) => (old, new),
+        (Slot::Node(node), _) | (_, Slot::Node(node)) => return gather(node, into),
+        _ => return Ok(()),
+    };
+    if old.is(new) {
+        return Ok(());
+    }
+    if old.kind()? != BRANCH || new.kind()? != BRANCH {
+        gather(old, into)?;
+        return gather(new, into);
+    }
+    let (old, new) = (Branch::at(old)?, Branch::at(new)?);
+    for digit in 0..1 << HASH_BITS {
+        let child = |branch: Branch<'a>| -> Result<Slot<'a>, Damaged> {
+            match branch.has(digit) {
+                true => Ok(Slot::Node(branch.tree(branch.place(digit))?)),
+                false => Ok(Slot::Nil),
+            }
+        };
+        differing_hash(child(old)?, child(new)?, into)?;
+    }
+    Ok(())
+}
+
+/// Adds all keys of a hash tree.
+fn gather<'a>(tree: Node<'a>, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
+    if tree.kind()? == BRANCH {
+        let branch = Branch::at(tree)?;
+        for place in 0..branch.len() {
+            gather(branch.tree(place)?, into)?;
+        }
+        return Ok(());
+    }
+    let leaf = Leaf::at(tree)?;
+    for place in 0..leaf.entries {
+        into.push(leaf.key(place)?);
+    }
+    Ok(())
+}

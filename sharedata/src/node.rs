@@ -1,0 +1,173 @@
+//! Reading nodes. Every access is checked against the end of the block, whoever made it.
+
+use crate::block::{BlockRef, Link};
+use crate::error::Damaged;
+use crate::key::KeyRef;
+use crate::layout::*;
+
+/// A node of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Node<'a> {
+    pub(crate) block: BlockRef<'a>,
+    pub(crate) at: u32,
+    /// Links of the block that come before its own.
+    pub(crate) links: u32,
+}
+
+/// What a slot holds.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot<'a> {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(&'a [u8]),
+    Node(Node<'a>),
+}
+
+impl<'a> Node<'a> {
+    pub(crate) fn first(block: BlockRef<'a>) -> Node<'a> {
+        Node {
+            block,
+            at: 0,
+            links: 0,
+        }
+    }
+
+    pub(crate) fn damaged(self, what: &'static str) -> Damaged {
+        self.block.damaged(what)
+    }
+
+    #[inline]
+    fn byte(self, place: usize) -> Result<u8, Damaged> {
+        match self.block.bytes.get(self.at as usize + place) {
+            Some(byte) => Ok(*byte),
+            None => Err(self.damaged("a node ends early")),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn bytes(self, place: usize, len: usize) -> Result<&'a [u8], Damaged> {
+        let start = self.at as usize + place;
+        match self.block.bytes.get(start..start + len) {
+            Some(bytes) => Ok(bytes),
+            None => Err(self.damaged("a node ends early")),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn kind(self) -> Result<u8, Damaged> {
+        self.byte(0)
+    }
+
+    #[inline]
+    pub(crate) fn aux(self) -> Result<u8, Damaged> {
+        self.byte(1)
+    }
+
+    #[inline]
+    pub(crate) fn len(self) -> Result<usize, Damaged> {
+        let bytes = self.bytes(2, 2)?;
+        Ok(u16::from_le_bytes([bytes[0], bytes[1]]).into())
+    }
+
+    /// Tag and payload of a slot, of `len` in all.
+    #[inline]
+    pub(crate) fn raw(self, slot: usize, len: usize) -> Result<(u8, u64), Damaged> {
+        if slot >= len {
+            return Err(self.damaged("a slot that is not there"));
+        }
+        let tag = self.byte(HEAD + slot)?;
+        let payload = self.bytes(HEAD + len + slot * 8, 8)?;
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(payload);
+        Ok((tag, u64::from_le_bytes(bytes)))
+    }
+
+    #[inline]
+    pub(crate) fn slot(self, slot: usize, len: usize) -> Result<Slot<'a>, Damaged> {
+        let (tag, payload) = self.raw(slot, len)?;
+        Ok(match tag {
+            NIL => Slot::Nil,
+            FALSE => Slot::Boolean(false),
+            TRUE => Slot::Boolean(true),
+            INTEGER => Slot::Integer(payload.cast_signed()),
+            FLOAT => Slot::Float(f64::from_bits(payload)),
+            TEXT => Slot::Text(self.bytes(payload as u32 as usize, (payload >> 32) as usize)?),
+            NODE => Slot::Node(self.inner(payload)?),
+            LINK => self.linked(payload)?,
+            _ if tag >= SHORT && usize::from(tag - SHORT) <= MAX_SHORT => {
+                Slot::Text(self.bytes(HEAD + len + slot * 8, usize::from(tag - SHORT))?)
+            }
+            _ => return Err(self.damaged("an unknown tag")),
+        })
+    }
+
+    /// A node inside of this one.
+    #[inline]
+    fn inner(self, payload: u64) -> Result<Node<'a>, Damaged> {
+        let (at, links) = (payload as u32, (payload >> 32) as u32);
+        match (self.at.checked_add(at), self.links.checked_add(links)) {
+            (Some(place), Some(links)) if at > 0 => Ok(Node {
+                block: self.block,
+                at: place,
+                links,
+            }),
+            _ => Err(self.damaged("a node outside of its block")),
+        }
+    }
+
+    /// What is in another block: a node or a text.
+    #[inline]
+    fn linked(self, payload: u64) -> Result<Slot<'a>, Damaged> {
+        let Some(link) = u64::from(self.links).checked_add(payload) else {
+            return Err(self.damaged("a link that is not there"));
+        };
+        let block = self.block.follow(link)?;
+        let node = Node::first(block);
+        match node.kind()? {
+            LONG => match block.bytes.get(HEAD..) {
+                Some(text) => Ok(Slot::Text(text)),
+                None => Err(node.damaged("a text ends early")),
+            },
+            _ => Ok(Slot::Node(node)),
+        }
+    }
+
+    /// A slot that must hold a node.
+    #[inline]
+    pub(crate) fn child(self, slot: usize, len: usize) -> Result<Node<'a>, Damaged> {
+        match self.slot(slot, len)? {
+            Slot::Node(node) => Ok(node),
+            _ => Err(self.damaged("no node where one must be")),
+        }
+    }
+
+    /// A slot that must hold a count.
+    #[inline]
+    pub(crate) fn count(self, slot: usize, len: usize) -> Result<u64, Damaged> {
+        match self.raw(slot, len)? {
+            // What would overflow sums of counts is no count.
+            (INTEGER, count) if count <= u64::MAX >> 8 => Ok(count),
+            _ => Err(self.damaged("no count where one must be")),
+        }
+    }
+
+    /// A slot that must hold a key.
+    pub(crate) fn key(self, slot: usize, len: usize) -> Result<KeyRef<'a>, Damaged> {
+        match self.slot(slot, len)? {
+            Slot::Integer(integer) => Ok(KeyRef::Integer(integer)),
+            Slot::Text(text) => Ok(KeyRef::Text(text)),
+            _ => Err(self.damaged("no key where one must be")),
+        }
+    }
+
+    /// The block as a link, when the node is all of it.
+    pub(crate) fn own_block(self) -> Option<Link> {
+        (self.at == 0).then(|| self.block.link())
+    }
+
+    pub(crate) fn is(self, other: Node<'_>) -> bool {
+        self.at == other.at && self.block.is(other.block)
+    }
+}

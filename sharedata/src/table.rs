@@ -1,0 +1,473 @@
+//! What readers see: tables and values, in place.
+
+use crate::error::{Damaged, ReadError};
+use crate::key::KeyRef;
+use crate::layout::*;
+use crate::node::{Node, Slot};
+
+/// A value of an image, in place. Copying it copies nothing of the image.
+#[derive(Debug, Clone, Copy)]
+pub enum Value<'a> {
+    /// True or false.
+    Boolean(bool),
+    /// An integer.
+    Integer(i64),
+    /// A float.
+    Float(f64),
+    /// A text of any bytes.
+    Text(&'a [u8]),
+    /// A table.
+    Table(Table<'a>),
+}
+
+/// A table of an image, in place: an array part, whose keys are 1 to its length, and other entries.
+///
+/// Shape: 40 bytes, no allocation. Cost of a look-up: a scan of at most 32 keys, after a step for each power of 16 entries
+/// of a large table.
+#[derive(Clone, Copy)]
+pub struct Table<'a>(pub(crate) Node<'a>);
+
+impl<'a> Value<'a> {
+    /// The value of a key of this table.
+    ///
+    /// # Errors
+    /// When this is no table, when it has no such key, and when the image's file is damaged.
+    pub fn get<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Value<'a>, ReadError> {
+        let key = key.into();
+        match self {
+            Value::Table(table) => table.get(key),
+            _ => Err(ReadError::NotATable(key.to_key())),
+        }
+    }
+
+    /// The integer.
+    pub fn as_i64(self) -> Option<i64> {
+        match self {
+            Value::Integer(integer) => Some(integer),
+            _ => None,
+        }
+    }
+
+    /// The number, as a float.
+    pub fn as_f64(self) -> Option<f64> {
+        match self {
+            Value::Integer(integer) => Some(integer as f64),
+            Value::Float(float) => Some(float),
+            _ => None,
+        }
+    }
+
+    /// The boolean.
+    pub fn as_bool(self) -> Option<bool> {
+        match self {
+            Value::Boolean(boolean) => Some(boolean),
+            _ => None,
+        }
+    }
+
+    /// The bytes of the text.
+    pub fn as_bytes(self) -> Option<&'a [u8]> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The text, when it is UTF-8.
+    pub fn as_str(self) -> Option<&'a str> {
+        self.as_bytes().and_then(|text| std::str::from_utf8(text).ok())
+    }
+
+    /// The table.
+    pub fn as_table(self) -> Option<Table<'a>> {
+        match self {
+            Value::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    fn of(node: Node<'a>, slot: usize, len: usize) -> Result<Option<Value<'a>>, Damaged> {
+        Ok(Some(match node.slot(slot, len)? {
+            Slot::Nil => return Ok(None),
+            Slot::Boolean(boolean) => Value::Boolean(boolean),
+            Slot::Integer(integer) => Value::Integer(integer),
+            Slot::Float(float) => Value::Float(float),
+            Slot::Text(text) => Value::Text(text),
+            Slot::Node(node) => Value::Table(Table::at(node)?),
+        }))
+    }
+}
+
+impl<'a> Table<'a> {
+    /// The table that this node is.
+    pub(crate) fn at(node: Node<'a>) -> Result<Table<'a>, Damaged> {
+        match node.kind()? {
+            SMALL | WIDE => Ok(Table(node)),
+            _ => Err(node.damaged("no table where one must be")),
+        }
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// When there is none, and when the image's file is damaged.
+    pub fn get<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Value<'a>, ReadError> {
+        let key = key.into();
+        self.find(key)?.ok_or_else(|| ReadError::Missing(key.to_key()))
+    }
+
+    /// The value of a key, or none.
+    ///
+    /// # Errors
+    /// When the image's file is damaged.
+    pub fn find<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<Value<'a>>, Damaged> {
+        match self.seek(key.into())? {
+            Some((node, slot, len, _)) => Value::of(node, slot, len),
+            None => Ok(None),
+        }
+    }
+
+    /// How many entries come before that of this key, as [`nth`](Table::nth) counts; none when it has no place.
+    ///
+    /// # Errors
+    /// When the image's file is damaged.
+    pub fn position<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<u64>, Damaged> {
+        Ok(self.seek(key.into())?.map(|(_, _, _, position)| position))
+    }
+
+    /// Where the value of a key is: node, slot, number of slots, and how many places come before.
+    fn seek(self, key: KeyRef<'_>) -> Result<Option<(Node<'a>, usize, usize, u64)>, Damaged> {
+        let array_len = self.array_len()?;
+        if let KeyRef::Integer(number) = key
+            && number >= 1
+            && number.cast_unsigned() <= array_len
+        {
+            let place = number.cast_unsigned() - 1;
+            let (node, slot, len) = self.array_place(place)?;
+            return Ok(Some((node, slot, len, place)));
+        }
+        let mut node = self.0;
+        let mut before = array_len;
+        if node.kind()? == WIDE {
+            if node.count(WIDE_HASH_LEN, WIDE_SLOTS)? == 0 {
+                return Ok(None);
+            }
+            node = node.child(WIDE_HASH, WIDE_SLOTS)?;
+            let hash = key.hash();
+            while node.kind()? == BRANCH {
+                let branch = Branch::at(node)?;
+                let digit = hash_digit(hash, branch.depth);
+                if !branch.has(digit) {
+                    return Ok(None);
+                }
+                let place = branch.place(digit);
+                before += branch.count_before(place)?;
+                node = branch.tree(place)?;
+            }
+            if node.kind()? != SMALL {
+                return Err(node.damaged("no leaf where one must be"));
+            }
+        }
+        let leaf = Leaf::at(node)?;
+        let found = leaf.find(key)?;
+        Ok(found.map(|place| (node, leaf.value(place), leaf.len, before + place as u64)))
+    }
+
+    /// The length of the array part: its last value, if it has one, is there.
+    ///
+    /// # Errors
+    /// When the image's file is damaged.
+    pub fn array_len(self) -> Result<u64, Damaged> {
+        match self.0.kind()? {
+            WIDE => self.0.count(WIDE_ARRAY_LEN, WIDE_SLOTS),
+            _ => Ok(Leaf::at(self.0)?.array.min(self.0.len()?) as u64),
+        }
+    }
+
+    /// The number of places: the length of the array part, holes included, and the number of other entries.
+    ///
+    /// # Errors
+    /// When the image's file is damaged.
+    pub fn places(self) -> Result<u64, Damaged> {
+        Ok(match self.0.kind()? {
+            WIDE => self.array_len()? + self.0.count(WIDE_HASH_LEN, WIDE_SLOTS)?,
+            _ => {
+                let leaf = Leaf::at(self.0)?;
+                (leaf.array + leaf.entries) as u64
+            }
+        })
+    }
+
+    /// The entry at a place from 0: the array part first. None at a hole and behind the last place.
+    ///
+    /// # Errors
+    /// When the image's file is damaged.
+    pub fn nth(self, place: u64) -> Result<Option<(KeyRef<'a>, Value<'a>)>, Damaged> {
+        let array_len = self.array_len()?;
+        if place < array_len {
+            let (node, slot, len) = self.array_place(place)?;
+            let key = KeyRef::Integer((place + 1).cast_signed());
+            return Ok(Value::of(node, slot, len)?.map(|value| (key, value)));
+        }
+        if place >= self.places()? {
+            return Ok(None);
+        }
+        let mut node = self.0;
+        let mut rest = place - array_len;
+        if node.kind()? == WIDE {
+            node = node.child(WIDE_HASH, WIDE_SLOTS)?;
+            while node.kind()? == BRANCH {
+                let branch = Branch::at(node)?;
+                let mut place = 0;
+                while branch.count_before(place + 1)? <= rest {
+                    place += 1;
+                }
+                rest -= branch.count_before(place)?;
+                node = branch.tree(place)?;
+            }
+        }
+        let leaf = Leaf::at(node)?;
+        let place = rest as usize;
+        if place >= leaf.entries {
+            return Err(node.damaged("a wrong number of entries"));
+        }
+        let key = leaf.key(place)?;
+        Ok(Value::of(node, leaf.value(place), leaf.len)?.map(|value| (key, value)))
+    }
+
+    /// All entries, the array part first.
+    pub fn entries(self) -> Entries<'a> {
+        Entries { table: self, next: 0 }
+    }
+
+    /// Where a value of the array part is: node, slot, number of slots.
+    fn array_place(self, place: u64) -> Result<(Node<'a>, usize, usize), Damaged> {
+        if self.0.kind()? != WIDE {
+            return Ok((self.0, place as usize, self.0.len()?));
+        }
+        let mut node = self.0.child(WIDE_ARRAY, WIDE_SLOTS)?;
+        let mut level = array_level(node)?;
+        while level > 0 {
+            node = array_child(node, level, array_slot(place, level))?;
+            level -= 1;
+        }
+        Ok((node, array_slot(place, 0), node.len()?))
+    }
+
+    /// Whether both are the same place of the same block.
+    pub(crate) fn is(self, other: Table<'_>) -> bool {
+        self.0.is(other.0)
+    }
+}
+
+impl std::fmt::Debug for Table<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        for entry in self.entries() {
+            match entry {
+                Ok((key, value)) => map.entry(&format_args!("{key}"), &value),
+                Err(error) => map.entry(&"damaged", &error),
+            };
+        }
+        map.finish()
+    }
+}
+
+/// The level of an array tree.
+pub(crate) fn array_level(tree: Node<'_>) -> Result<u8, Damaged> {
+    match (tree.kind()?, tree.aux()?) {
+        (ARRAY, level) if level < MAX_LEVEL => Ok(level),
+        _ => Err(tree.damaged("no array where one must be")),
+    }
+}
+
+/// A child of an array tree of this level, which is above 0.
+pub(crate) fn array_child(tree: Node<'_>, level: u8, slot: usize) -> Result<Node<'_>, Damaged> {
+    let child = tree.child(slot, tree.len()?)?;
+    match array_level(child)? + 1 == level {
+        true => Ok(child),
+        false => Err(child.damaged("no array where one must be")),
+    }
+}
+
+/// Which child of an array tree of this level leads to a place.
+pub(crate) fn array_slot(place: u64, level: u8) -> usize {
+    (place >> (ARRAY_BITS * u32::from(level))) as usize & (ARRAY_LEN - 1)
+}
+
+/// The entries of a [`Table`]. Each is found by its place, so that nothing is kept between two steps but a number.
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    table: Table<'a>,
+    next: u64,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Result<(KeyRef<'a>, Value<'a>), Damaged>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.table.places() {
+                Ok(places) if self.next < places => {}
+                Ok(_) => return None,
+                Err(error) => {
+                    self.next = u64::MAX;
+                    return Some(Err(error));
+                }
+            }
+            let found = self.table.nth(self.next);
+            self.next += 1;
+            match found {
+                Ok(Some(entry)) => return Some(Ok(entry)),
+                Ok(None) => {}
+                Err(error) => {
+                    self.next = u64::MAX;
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// A `SMALL`, taken apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaf<'a> {
+    node: Node<'a>,
+    pub(crate) array: usize,
+    pub(crate) entries: usize,
+    len: usize,
+}
+
+impl<'a> Leaf<'a> {
+    #[inline]
+    pub(crate) fn at(node: Node<'a>) -> Result<Leaf<'a>, Damaged> {
+        let len = node.len()?;
+        let array = usize::from(node.aux()?);
+        match len.checked_sub(array) {
+            Some(rest) if rest % 2 == 0 => Ok(Leaf {
+                node,
+                array,
+                entries: rest / 2,
+                len,
+            }),
+            _ => Err(node.damaged("a wrong number of slots")),
+        }
+    }
+
+    pub(crate) fn key(self, place: usize) -> Result<KeyRef<'a>, Damaged> {
+        self.node.key(self.array + place, self.len)
+    }
+
+    fn value(self, place: usize) -> usize {
+        self.array + self.entries + place
+    }
+
+    /// The value of an entry.
+    pub(crate) fn slot(self, place: usize) -> Result<Slot<'a>, Damaged> {
+        self.node.slot(self.value(place), self.len)
+    }
+
+    fn find(self, key: KeyRef<'_>) -> Result<Option<usize>, Damaged> {
+        // What is short is compared as it lies there.
+        let raw = match key {
+            KeyRef::Integer(integer) => Some((INTEGER, integer.cast_unsigned())),
+            KeyRef::Text(text) if text.len() <= MAX_SHORT => {
+                let mut bytes = [0; 8];
+                bytes[..text.len()].copy_from_slice(text);
+                Some((SHORT + text.len() as u8, u64::from_le_bytes(bytes)))
+            }
+            KeyRef::Text(_) => None,
+        };
+        for place in 0..self.entries {
+            let slot = self.array + place;
+            let same = match raw {
+                Some(raw) => self.node.raw(slot, self.len)? == raw,
+                None => self.key(place)? == key,
+            };
+            if same {
+                return Ok(Some(place));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A `BRANCH`, taken apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Branch<'a> {
+    node: Node<'a>,
+    len: usize,
+    pub(crate) depth: u8,
+    pub(crate) bitmap: u64,
+}
+
+impl<'a> Branch<'a> {
+    #[inline]
+    pub(crate) fn at(node: Node<'a>) -> Result<Branch<'a>, Damaged> {
+        let len = node.len()?;
+        let depth = node.aux()?;
+        let bitmap = node.count(BRANCH_BITMAP, len)?;
+        if depth >= MAX_HASH_DEPTH
+            || bitmap >= 1 << (1 << HASH_BITS)
+            || bitmap.count_ones() as usize * 2 + BRANCH_COUNTS != len
+        {
+            return Err(node.damaged("a branch that cannot be"));
+        }
+        Ok(Branch {
+            node,
+            len,
+            depth,
+            bitmap,
+        })
+    }
+
+    /// How many trees it has.
+    pub(crate) fn len(self) -> usize {
+        (self.len - BRANCH_COUNTS) / 2
+    }
+
+    /// Which of its trees has this digit, or would come after those with smaller ones.
+    pub(crate) fn place(self, digit: u32) -> usize {
+        (self.bitmap & ((1 << digit) - 1)).count_ones() as usize
+    }
+
+    pub(crate) fn has(self, digit: u32) -> bool {
+        self.bitmap & 1 << digit != 0
+    }
+
+    /// The digits that it has trees for, in order.
+    pub(crate) fn digits(self) -> impl Iterator<Item = u32> {
+        (0..1u32 << HASH_BITS).filter(move |digit| self.has(*digit))
+    }
+
+    /// A tree, which is a branch further down or a leaf.
+    #[inline]
+    pub(crate) fn tree(self, place: usize) -> Result<Node<'a>, Damaged> {
+        let tree = self.node.child(BRANCH_COUNTS + self.len() + place, self.len)?;
+        match tree.kind()? {
+            SMALL if tree.aux()? == 0 => Ok(tree),
+            BRANCH if tree.aux()? == self.depth + 1 => Ok(tree),
+            _ => Err(tree.damaged("no hash tree where one must be")),
+        }
+    }
+
+    /// How many entries the trees before this place have.
+    pub(crate) fn count_before(self, place: usize) -> Result<u64, Damaged> {
+        match place {
+            0 => Ok(0),
+            _ if place > self.len() => Err(self.node.damaged("a wrong number of entries")),
+            _ => self.node.count(BRANCH_COUNTS + place - 1, self.len),
+        }
+    }
+}
+
+/// How many entries a hash tree has.
+pub(crate) fn count(tree: Node<'_>) -> Result<u64, Damaged> {
+    match tree.kind()? {
+        BRANCH => {
+            let branch = Branch::at(tree)?;
+            branch.count_before(branch.len())
+        }
+        _ => Ok(Leaf::at(tree)?.entries as u64),
+    }
+}

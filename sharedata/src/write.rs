@@ -1,0 +1,166 @@
+//! Making nodes: slots in, a block or a part of one out.
+
+use crate::block::{Link, Store};
+use crate::build::Item;
+use crate::error::BuildError;
+use crate::key::KeyRef;
+use crate::layout::*;
+use crate::node::{Node, Slot};
+
+/// A node with all that is inside of it, not yet part of a block.
+#[derive(Clone)]
+pub(crate) struct Fragment {
+    bytes: Vec<u8>,
+    links: Vec<Link>,
+}
+
+impl Fragment {
+    /// A block of its own.
+    pub(crate) fn seal(self, store: &Store) -> Link {
+        store.block(self.bytes, self.links)
+    }
+}
+
+/// A node in the making.
+struct Writer<'s> {
+    store: &'s Store,
+    len: usize,
+    next: usize,
+    fragment: Fragment,
+}
+
+/// A node with these slots: a block of its own when it is large, else part of whatever it will be put into.
+///
+/// # Errors
+/// When a text is too long.
+pub(crate) fn node<'a>(
+    store: &Store,
+    kind: u8,
+    aux: u8,
+    slots: impl ExactSizeIterator<Item = Item<'a>>,
+) -> Result<Item<'a>, BuildError> {
+    let len = slots.len();
+    let count = u16::try_from(len).map_err(|_| BuildError::TooManyCollisions)?;
+    let mut bytes = Vec::with_capacity(HEAD + len * SLOT * 2);
+    bytes.extend([kind, aux]);
+    bytes.extend(count.to_le_bytes());
+    bytes.resize(HEAD + len * SLOT, 0);
+    let mut writer = Writer {
+        store,
+        len,
+        next: 0,
+        fragment: Fragment {
+            bytes,
+            links: Vec::new(),
+        },
+    };
+    for slot in slots {
+        writer.item(slot)?;
+    }
+    let fragment = writer.fragment;
+    if fragment.bytes.len() >= OWN_BLOCK_BYTES || fragment.links.len() > OWN_BLOCK_LINKS {
+        return Ok(Item::linked(fragment.seal(store)));
+    }
+    Ok(Item::inner(fragment))
+}
+
+impl Writer<'_> {
+    fn item(&mut self, item: Item<'_>) -> Result<(), BuildError> {
+        match item.into_content() {
+            Content::Nil => self.slot(NIL, 0),
+            Content::Boolean(boolean) => self.slot(if boolean { TRUE } else { FALSE }, 0),
+            Content::Integer(integer) => self.slot(INTEGER, integer.cast_unsigned()),
+            Content::Float(float) => self.slot(FLOAT, float.to_bits()),
+            Content::Text(text) => return self.text(&text),
+            Content::Inner(inner) => {
+                let payload = pair(self.fragment.bytes.len(), self.fragment.links.len());
+                self.slot(NODE, payload);
+                self.fragment.bytes.extend(inner.bytes);
+                self.fragment.links.extend(inner.links);
+            }
+            Content::Linked(link) => self.link(link),
+        }
+        Ok(())
+    }
+
+    fn slot(&mut self, tag: u8, payload: u64) {
+        self.fragment.bytes[HEAD + self.next] = tag;
+        let place = HEAD + self.len + self.next * 8;
+        self.fragment.bytes[place..place + 8].copy_from_slice(&payload.to_le_bytes());
+        self.next += 1;
+    }
+
+    fn link(&mut self, link: Link) {
+        self.slot(LINK, self.fragment.links.len() as u64);
+        self.fragment.links.push(link);
+    }
+
+    fn text(&mut self, text: &[u8]) -> Result<(), BuildError> {
+        if text.len() <= MAX_SHORT {
+            let mut payload = [0; 8];
+            payload[..text.len()].copy_from_slice(text);
+            self.slot(SHORT + text.len() as u8, u64::from_le_bytes(payload));
+        } else if text.len() < OWN_BLOCK_BYTES {
+            self.slot(TEXT, pair(self.fragment.bytes.len(), text.len()));
+            self.fragment.bytes.extend(text);
+        } else if text.len() <= MAX_TEXT_BYTES {
+            let mut bytes = Vec::with_capacity(HEAD + text.len());
+            bytes.extend([LONG, 0, 0, 0]);
+            bytes.extend(text);
+            let link = self.store.block(bytes, Vec::new());
+            self.link(link);
+        } else {
+            return Err(BuildError::TextTooLong);
+        }
+        Ok(())
+    }
+}
+
+/// Blocks stay far below 4 GiB: a node has at most 65535 slots of less than `OWN_BLOCK_BYTES` each.
+fn pair(low: usize, high: usize) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+/// What goes into a slot.
+pub(crate) enum Content<'a> {
+    Nil,
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(std::borrow::Cow<'a, [u8]>),
+    Inner(Fragment),
+    Linked(Link),
+}
+
+/// What is in a slot, to be put into another node: blocks are shared, the rest is copied.
+pub(crate) fn reuse<'a>(store: &Store, slot: Slot<'a>) -> Result<Item<'a>, BuildError> {
+    Ok(match slot {
+        Slot::Nil => Item::NIL,
+        Slot::Boolean(boolean) => boolean.into(),
+        Slot::Integer(integer) => integer.into(),
+        Slot::Float(float) => float.into(),
+        Slot::Text(text) => text.into(),
+        Slot::Node(node) => reuse_node(store, node)?,
+    })
+}
+
+pub(crate) fn reuse_node<'a>(store: &Store, inner: Node<'a>) -> Result<Item<'a>, BuildError> {
+    if let Some(link) = inner.own_block() {
+        return Ok(Item::linked(link));
+    }
+    let items = reuse_slots(store, inner)?;
+    node(store, inner.kind()?, inner.aux()?, items.into_iter())
+}
+
+pub(crate) fn reuse_slots<'a>(store: &Store, node: Node<'a>) -> Result<Vec<Item<'a>>, BuildError> {
+    let len = node.len()?;
+    (0..len).map(|slot| reuse(store, node.slot(slot, len)?)).collect()
+}
+
+/// A key as it goes into a slot.
+pub(crate) fn key_item(key: KeyRef<'_>) -> Item<'_> {
+    match key {
+        KeyRef::Integer(integer) => integer.into(),
+        KeyRef::Text(text) => text.into(),
+    }
+}

@@ -1,0 +1,397 @@
+//! Images beside a model: a tree of ordered maps. What is built, patched, saved and mapped reads as the model does.
+
+use std::collections::BTreeMap;
+
+use fulmar_sharedata::{BuildError, Image, Item, Items, Key, Store, Table, Value};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone, PartialEq)]
+enum Model {
+    Boolean(bool),
+    Integer(i64),
+    Float(f64),
+    Text(Vec<u8>),
+    Table(BTreeMap<Key, Model>),
+}
+
+fn item<'a>(store: &Store, model: &'a Model) -> Item<'a> {
+    match model {
+        Model::Boolean(boolean) => (*boolean).into(),
+        Model::Integer(integer) => (*integer).into(),
+        Model::Float(float) => (*float).into(),
+        Model::Text(text) => text.as_slice().into(),
+        Model::Table(entries) => store.table(items(store, entries)).expect("it is small"),
+    }
+}
+
+fn items<'a>(store: &Store, entries: &'a BTreeMap<Key, Model>) -> Items<'a> {
+    let mut items = Items::new();
+    for (key, value) in entries {
+        items.insert(key, item(store, value));
+    }
+    items
+}
+
+fn image(store: &Store, entries: &BTreeMap<Key, Model>) -> Image {
+    store.image(items(store, entries)).expect("it is small")
+}
+
+fn check(value: Value<'_>, model: &Model) {
+    match (value, model) {
+        (Value::Boolean(a), Model::Boolean(b)) => assert_eq!(a, *b),
+        (Value::Integer(a), Model::Integer(b)) => assert_eq!(a, *b),
+        (Value::Float(a), Model::Float(b)) => assert_eq!(a.to_bits(), b.to_bits()),
+        (Value::Text(a), Model::Text(b)) => assert_eq!(a, b),
+        (Value::Table(a), Model::Table(b)) => check_table(a, b),
+        _ => panic!("{value:?} for {model:?}"),
+    }
+}
+
+fn check_table(table: Table<'_>, model: &BTreeMap<Key, Model>) {
+    let mut found = Vec::new();
+    for entry in table.entries() {
+        let (key, value) = entry.unwrap();
+        check(value, &model[&key.to_key()]);
+        found.push(key.to_key());
+        let position = table.position(key).unwrap().unwrap();
+        assert_eq!(table.nth(position).unwrap().unwrap().0, key);
+    }
+    found.sort();
+    assert!(found.iter().eq(model.keys()), "{found:?} for {:?}", model.keys());
+    for (key, value) in model {
+        check(table.get(key).unwrap(), value);
+    }
+    let len = table.array_len().unwrap();
+    assert!(
+        !model.contains_key(&Key::Integer(len as i64 + 1)),
+        "#table is no border"
+    );
+    assert!(
+        len == 0 || model.contains_key(&Key::Integer(len as i64)),
+        "#table is no border"
+    );
+}
+
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        4 => (1..120i64).prop_map(Key::Integer),
+        1 => any::<i64>().prop_map(Key::Integer),
+        4 => (0..120u32).prop_map(|n| Key::from(format!("k{n}").as_str())),
+        1 => prop::collection::vec(any::<u8>(), 0..20).prop_map(|text| Key::Text(text.into())),
+        1 => (0..3usize).prop_map(|n| Key::Text(vec![b'x'; 2040 + 8 * n].into())),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Model> {
+    let scalar = prop_oneof![
+        any::<bool>().prop_map(Model::Boolean),
+        any::<i64>().prop_map(Model::Integer),
+        any::<f64>().prop_map(Model::Float),
+        prop::collection::vec(any::<u8>(), 0..30).prop_map(Model::Text),
+        (0..4usize).prop_map(|n| Model::Text(vec![b'y'; 2046 + n])),
+    ];
+    scalar.prop_recursive(4, 60, 12, |inner| {
+        prop::collection::btree_map(key(), inner, 0..12).prop_map(Model::Table)
+    })
+}
+
+fn table() -> impl Strategy<Value = BTreeMap<Key, Model>> {
+    prop_oneof![
+        prop::collection::btree_map(key(), value(), 0..40),
+        // Wide ones.
+        prop::collection::btree_map(key(), value(), 60..200),
+        (0..1200i64).prop_map(|n| (1..=n).map(|i| (Key::Integer(i), Model::Integer(i))).collect()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn what_is_built_is_read_back(model in table()) {
+        let store = Store::new();
+        let image = image(&store, &model);
+        check_table(image.table().unwrap(), &model);
+        prop_assert!(image.is(&self::image(&store, &model)), "equal content is one block");
+    }
+
+    #[test]
+    fn patches_read_as_the_model_does(
+        model in table(),
+        changes in prop::collection::vec((key(), prop::option::of(value())), 1..60),
+    ) {
+        let store = Store::new();
+        let mut now = image(&store, &model);
+        let mut model = model;
+        for (key, value) in changes {
+            let before = model.clone();
+            let next = now.patch(std::slice::from_ref(&key), value.as_ref().map(|value| item(&store, value))).unwrap();
+            match value {
+                Some(value) => drop(model.insert(key, value)),
+                None => drop(model.remove(&key)),
+            }
+            check_table(next.table().unwrap(), &model);
+            check_table(now.table().unwrap(), &before);
+            let mut changed = next.changed_keys(&now).unwrap();
+            changed.sort();
+            let keys = before.keys().chain(model.keys());
+            let mut expected: Vec<Key> = keys.filter(|key| !same(before.get(key), model.get(key))).cloned().collect();
+            expected.sort();
+            expected.dedup();
+            prop_assert_eq!(changed, expected);
+            now = next;
+        }
+    }
+
+    #[test]
+    fn arrays_grow_and_shrink_at_their_end(len in 0..1100i64, steps in prop::collection::vec(any::<bool>(), 1..80)) {
+        let store = Store::new();
+        let mut model: BTreeMap<Key, Model> = (1..=len).map(|i| (Key::Integer(i), Model::Integer(i))).collect();
+        model.insert("other".into(), Model::Boolean(true));
+        let mut image = image(&store, &model);
+        let mut len = len;
+        for grows in steps {
+            let (key, value) = match grows {
+                true => { len += 1; (len, Some(Model::Integer(-len))) }
+                false => { len = (len - 1).max(0); (len + 1, None) }
+            };
+            let key = Key::Integer(key);
+            image = image.patch(std::slice::from_ref(&key), value.as_ref().map(|value| item(&store, value))).unwrap();
+            match value {
+                Some(value) => drop(model.insert(key, value)),
+                None => drop(model.remove(&key)),
+            }
+            prop_assert_eq!(image.table().unwrap().array_len().unwrap(), len as u64);
+        }
+        check_table(image.table().unwrap(), &model);
+        let shape = self::image(&store, &model);
+        prop_assert!(image.is(&shape), "one content has one shape, whatever its history");
+    }
+
+    #[test]
+    fn what_is_saved_is_mapped_back(model in table(), changes in prop::collection::vec((key(), value()), 0..4)) {
+        let folder = Folder::new();
+        let path = folder.0.join("image");
+        let store = Store::new();
+        image(&store, &model).save(&path).unwrap();
+        let mut model = model;
+        let mut mapped = Store::new().map(&path).unwrap();
+        check_table(mapped.table().unwrap(), &model);
+        prop_assert!(mapped.table().unwrap().equals(image(&store, &model).table().unwrap()).unwrap());
+        for (key, value) in changes {
+            mapped = mapped.patch(std::slice::from_ref(&key), Some(item(&store, &value))).unwrap();
+            model.insert(key, value);
+        }
+        check_table(mapped.table().unwrap(), &model);
+        // Over the file that is mapped.
+        mapped.save(&path).unwrap();
+        check_table(Store::new().map(&path).unwrap().table().unwrap(), &model);
+        check_table(mapped.table().unwrap(), &model);
+    }
+}
+
+fn same(a: Option<&Model>, b: Option<&Model>) -> bool {
+    match (a, b) {
+        (Some(Model::Float(a)), Some(Model::Float(b))) => a.to_bits() == b.to_bits(),
+        (Some(Model::Table(a)), Some(Model::Table(b))) => {
+            a.len() == b.len() && a.iter().all(|(key, value)| same(Some(value), b.get(key)))
+        }
+        (a, b) => a == b,
+    }
+}
+
+/// A folder that goes with the test.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "fulmar-sharedata-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn wide(rows: i64) -> BTreeMap<Key, Model> {
+    (1..=rows)
+        .map(|i| {
+            let row = BTreeMap::from([
+                (Key::from("id"), Model::Integer(i)),
+                (Key::from("name"), Model::Text(format!("item-{i}").into_bytes())),
+            ]);
+            (Key::from(format!("item{i}").as_str()), Model::Table(row))
+        })
+        .collect()
+}
+
+#[test]
+fn a_flipped_byte_is_an_error_or_changes_nothing() {
+    let folder = Folder::new();
+    let path = folder.0.join("image");
+    let mut model = wide(60);
+    model.insert(Key::Integer(1), Model::Text(vec![b'z'; 3000]));
+    model.insert(
+        "list".into(),
+        Model::Table((1..50).map(|i| (Key::Integer(i), Model::Integer(i))).collect()),
+    );
+    image(&Store::new(), &model).save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(
+        bytes.len() < 20_000,
+        "small enough to flip them all: {}",
+        bytes.len()
+    );
+    let mut refused = 0;
+    let flipped = folder.0.join("flipped");
+    for place in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[place] ^= 1 << (place % 8);
+        std::fs::write(&flipped, &bytes).unwrap();
+        match read_all(&flipped) {
+            Err(_) => refused += 1,
+            Ok(text) => panic!("byte {place} is not missed: {text}"),
+        }
+        std::fs::remove_file(&flipped).unwrap();
+    }
+    assert_eq!(refused, bytes.len());
+}
+
+#[test]
+fn a_file_cut_short_is_refused() {
+    let folder = Folder::new();
+    let path = folder.0.join("image");
+    image(&Store::new(), &wide(100)).save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for len in (0..bytes.len()).step_by(7) {
+        let cut = folder.0.join("cut");
+        std::fs::write(&cut, &bytes[..len]).unwrap();
+        assert!(Store::new().map(&cut).is_err(), "{len} bytes of {}", bytes.len());
+        std::fs::remove_file(&cut).unwrap();
+    }
+}
+
+/// Reads everything: by key, by place, by serde.
+fn read_all(path: &std::path::Path) -> Result<String, Box<dyn std::error::Error>> {
+    fn walk(table: Table<'_>) -> Result<(), Box<dyn std::error::Error>> {
+        for entry in table.entries() {
+            let (key, value) = entry?;
+            // A forged file may hide a key; it may not do more.
+            if let Some(found) = table.find(key)? {
+                found.equals(value)?;
+            }
+            if let Value::Table(inner) = value {
+                walk(inner)?;
+            }
+        }
+        Ok(())
+    }
+    let image = Store::new().map(path)?;
+    walk(image.table()?)?;
+    Ok(format!(
+        "{:?}",
+        image.at([] as [&str; 0])?.deserialize::<serde_json::Value>()
+    ))
+}
+
+#[test]
+fn a_changed_structure_with_a_right_hash_never_crashes() {
+    // What a stranger would write: every byte changed, and the hashes made to fit.
+    let folder = Folder::new();
+    let path = folder.0.join("image");
+    image(&Store::new(), &wide(40)).save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let forged = folder.0.join("forged");
+    let mut accepted = 0;
+    for place in 40..bytes.len() {
+        for change in [1, 0x80, 0xff] {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= change;
+            forge(&mut bytes);
+            std::fs::write(&forged, &bytes).unwrap();
+            accepted += usize::from(read_all(&forged).is_ok());
+            std::fs::remove_file(&forged).unwrap();
+        }
+    }
+    assert!(accepted > 0, "other data is no fault");
+}
+
+/// Makes every hash of the file right.
+fn forge(bytes: &mut [u8]) {
+    use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+    let u32_at = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let count = u32_at(bytes, 12).unwrap();
+    let index = u64::from_le_bytes(*bytes[16..].first_chunk().unwrap()) as usize;
+    for number in 0..count {
+        let at = u64::from_le_bytes(*bytes[index + number as usize * 8..].first_chunk().unwrap()) as usize;
+        let (Some(len), Some(links)) = (u32_at(bytes, at), u32_at(bytes, at.saturating_add(4))) else {
+            continue;
+        };
+        let end = at + 16 + links as usize * 4 + len as usize;
+        let Some(body) = bytes.get(at + 16..end) else {
+            continue;
+        };
+        let mut hasher = Xxh3::new();
+        for part in [number, len, links] {
+            hasher.update(&part.to_le_bytes());
+        }
+        hasher.update(body);
+        let hash = hasher.digest();
+        bytes[at + 8..at + 16].copy_from_slice(&hash.to_le_bytes());
+    }
+    let head = xxh3_64(&bytes[..32]);
+    bytes[32..40].copy_from_slice(&head.to_le_bytes());
+}
+
+#[test]
+fn a_patch_of_a_wide_table_costs_its_path() {
+    let store = Store::new();
+    let image = image(&store, &wide(20_000));
+    let path = ["item777".into(), "name".into()];
+    let patched = image.patch(&path, Some("sword".into())).unwrap();
+    assert_eq!(
+        patched.get("item777").unwrap().get("name").unwrap().as_str(),
+        Some("sword")
+    );
+    assert_eq!(patched.changed_keys(&image).unwrap(), ["item777".into()]);
+    let back = patched.patch(&path, Some("item-777".into())).unwrap();
+    assert!(back.is(&image), "the old blocks are found again");
+    let (new, shared) = patched.sizes_beside(&image).unwrap();
+    assert!(new < 32 << 10, "{new} bytes are new, {shared} shared");
+    assert!(shared > 1 << 20);
+}
+
+#[test]
+fn what_cannot_be_built_is_refused() {
+    let store = Store::new();
+    let mut item = Item::from(1);
+    for _ in 0..fulmar_sharedata::MAX_DEPTH {
+        let mut items = Items::new();
+        items.push(item);
+        item = store.table(items).unwrap();
+    }
+    let deepest = store.image_of(item.clone()).unwrap();
+    let mut items = Items::new();
+    items.push(item.clone());
+    assert_eq!(store.table(items).err(), Some(BuildError::TooDeep));
+    assert!(deepest.patch(&[2.into()], Some(item)).is_err());
+    assert_eq!(store.build(&3).err(), Some(BuildError::NotATable));
+    assert_eq!(store.build(&[u64::MAX]).err(), Some(BuildError::IntegerTooLarge));
+    assert!(matches!(
+        store.build(&BTreeMap::from([(true, 1)])),
+        Err(BuildError::Key(_))
+    ));
+    let deep = (0..200).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
+    assert_eq!(store.build(&deep).err(), Some(BuildError::TooDeep));
+}
