@@ -7,7 +7,7 @@ use std::{fmt, io};
 
 use fulmar_arena::Arena;
 use fulmar_arena::sync::atomic::{AtomicU64, Ordering};
-use fulmar_engine::services::{harbor::Harbor, logger::Logger};
+use fulmar_engine::services::{gate::Gate, harbor::Harbor, logger::Logger};
 use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Random};
 
 use crate::code_cache::CodeCache;
@@ -169,6 +169,7 @@ fn launch(settings: &Settings, builder: EngineBuilder, seed: u64) -> Result<Engi
         .module("snlua", Snlua { node })
         .module("logger", Logger::new(settings.colour))
         .module("harbor", Harbor)
+        .module("gate", Gate)
         .build()
         .map_err(BootError::Build)?;
     let logger = settings.logger.as_deref().unwrap_or_default();
@@ -240,5 +241,5 @@ pub fn lua_version() -> &'static str {
 
 /// Whether a module of this name is written in Rust and part of this binary.
 pub fn is_native_service(name: &str) -> bool {
-    matches!(name, "snlua" | "logger" | "harbor")
+    matches!(name, "snlua" | "logger" | "harbor" | "gate")
 }

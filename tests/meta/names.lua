@@ -62,4 +62,5 @@ return {
 	["md5"] = { "sum sumhexa hmacmd5 exor crypt decrypt" },
 	["skynet.queue"] = "function",
 	["skynet.inject"] = "function",
+	["snax.gateserver"] = { "start openclient closeclient" },
 }

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `event` | the message of an event |
 //! | `conn` | what waits to be sent, how much to read: pure |
+//! | `frame` | frames in a stream: pure |
 //! | `address` | addresses as text and packed |
 //! | `driver` | mio, sockets, the reactor thread |
 
@@ -17,7 +18,9 @@ mod address;
 mod conn;
 mod driver;
 mod event;
+mod frame;
 
 pub use self::address::unpack_address;
 pub use self::driver::{SocketInfo, SocketKind, Sockets};
 pub use self::event::{Event, EventKind};
+pub(crate) use self::frame::{Framing, TooLong, Unfinished};

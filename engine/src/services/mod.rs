@@ -1,4 +1,6 @@
-//! The services that the engine brings along: the [logger](logger::Logger) and the [harbor](harbor::Harbor).
+//! The services that the engine brings along: the [logger](logger::Logger), the [harbor](harbor::Harbor) and the
+//! [gate](gate::Gate).
 
+pub mod gate;
 pub mod harbor;
 pub mod logger;
