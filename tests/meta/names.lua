@@ -53,6 +53,7 @@ return {
 		"connect listen start pause close shutdown bind nodelay send lsend resolve broadcast",
 		"udp udp_connect udp_dial udp_listen udp_send udp_address",
 	},
+	["skynet.socketchannel"] = { "channel", fields = "error" },
 	["skynet.netpack"] = { "pack filter pop clear tostring" },
 	["skynet.crypt"] = {
 		"hashkey randomkey desencode desdecode hexencode hexdecode hmac64 hmac64_md5 hmac_hash dhexchange dhsecret",
