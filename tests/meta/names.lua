@@ -64,4 +64,6 @@ return {
 	["skynet.queue"] = "function",
 	["skynet.inject"] = "function",
 	["snax.gateserver"] = { "start openclient closeclient" },
+	["snax.loginserver"] = "function",
+	["snax.msgserver"] = { "userid username login logout ip start" },
 }
