@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -78,6 +78,13 @@ impl Run {
         collect(out, printed.clone(), |text| &mut text.out);
         collect(err, printed.clone(), |text| &mut text.err);
         Self { child, printed }
+    }
+
+    /// [`Run::start`] for a command with a piped standard input, which is handed back.
+    pub fn start_with_input(command: Command) -> (Self, ChildStdin) {
+        let mut run = Self::start(command);
+        let input = run.child.stdin.take().expect("the command pipes its input");
+        (run, input)
     }
 
     /// The process's id.

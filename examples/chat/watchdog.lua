@@ -1,0 +1,72 @@
+-- watchdog: opens the gate, hands each new connection to an agent, and drops those that do not keep up.
+local skynet = require "skynet"
+local driver = require "skynet.socketdriver"
+local settings = require "settings"
+
+local gate
+local agents = {}
+
+local function agent_of(fd)
+	return agents[fd % #agents + 1]
+end
+
+local events = {}
+
+function events.open(fd)
+	skynet.send(agent_of(fd), "lua", "open", fd)
+end
+
+function events.close(fd)
+	skynet.send(agent_of(fd), "lua", "close", fd)
+	skynet.send(gate, "lua", "kick", fd)
+end
+
+function events.error(fd, text)
+	skynet.error(("connection %d: %s"):format(fd, text))
+end
+
+function events.warning(fd, kib)
+	if kib > settings.unsent_kib then
+		skynet.error(("connection %d: %d KiB wait to be sent"):format(fd, kib))
+		driver.shutdown(fd)
+	end
+end
+
+local command = {}
+
+function command.open(address, port)
+	return skynet.call(gate, "lua", "open", {
+		address = address,
+		port = port,
+		maxclient = settings.max_clients,
+		nodelay = true,
+		backlog = 1024,
+	})
+end
+
+function command.socket(event, ...)
+	local f = events[event]
+	if f then
+		f(...)
+	end
+	return skynet.ignoreret()
+end
+
+skynet.start(function()
+	gate = skynet.newservice "gate"
+	local halls = {}
+	for i = 1, settings.halls do
+		halls[i] = skynet.newservice "hall"
+	end
+	for i = 1, settings.agents do
+		agents[i] = skynet.newservice("agent", gate)
+		skynet.call(agents[i], "lua", "start", halls)
+	end
+	skynet.dispatch("lua", function(session, _, cmd, ...)
+		if session == 0 then
+			command[cmd](...)
+		else
+			skynet.retpack(command[cmd](...))
+		end
+	end)
+end)
