@@ -2,7 +2,8 @@
 //!
 //! This crate is the face of the workspace. A Rust program takes [`engine`] for services, handles and messages and
 //! [`arena`] for the buffers they carry; with the feature `lua` (on by default) [`lualib`] runs Lua services with
-//! skynet's API beside them. [`sproto`] speaks to the world. The `fulmar` binary is built from the same parts.
+//! skynet's API beside them. [`stm`] publishes what many read, and [`sproto`] speaks to
+//! the world. The `fulmar` binary is built from the same parts.
 //!
 //! ```
 //! use fulmar::prelude::*;
@@ -19,6 +20,7 @@ pub use fulmar_engine as engine;
 pub use fulmar_lualib as lualib;
 pub use fulmar_sharedata as sharedata;
 pub use fulmar_sproto as sproto;
+pub use fulmar_stm as stm;
 
 /// What most programs need, in one `use`.
 pub mod prelude {
