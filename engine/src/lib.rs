@@ -71,7 +71,7 @@ mod public {
     pub use crate::net::{Event, EventKind, SocketInfo, SocketKind, Sockets, unpack_address};
     pub use crate::random::Random;
     pub use crate::service::{
-        Context, Module, Placement, Service, ServiceOptions, ServiceStats, SignalTarget,
+        Context, Module, Notice, Placement, Service, ServiceOptions, ServiceStats, SignalTarget,
     };
 }
 #[cfg(not(loom))]

@@ -9,10 +9,11 @@ use fulmar_arena::sync::atomic::Ordering;
 use fulmar_arena::{BufMut, LoanError};
 
 use super::cell::ServiceCell;
+use super::notice::Notice;
 use crate::engine::Engine;
 use crate::error::{SendError, SendFailure};
 use crate::handle::Handle;
-use crate::message::{Body, MessageType, RemoteName};
+use crate::message::{Body, Message, MessageType, RemoteName};
 
 /// A service's view of the engine.
 ///
@@ -176,6 +177,43 @@ impl Context {
     /// [`SendFailure::Exhausted`] when the arena has no block for it, [`SendFailure::Dead`] when the service has ended.
     pub fn timeout(&self, delay_cs: i32, session: i32) -> Result<(), SendError> {
         self.engine().timeout(self.handle(), delay_cs, session)
+    }
+
+    /// Makes a RESPONSE with `session`, to be sent to this service when something outside of it has happened.
+    ///
+    /// ```
+    /// use fulmar_engine::{Context, Engine, Message, MessageType, Service, ServiceOptions};
+    ///
+    /// /// Has another thread do its work, and is told when that is done.
+    /// struct Worker;
+    ///
+    /// impl Service for Worker {
+    ///     fn receive(&mut self, context: &Context, message: Message) {
+    ///         match message.message_type() {
+    ///             MessageType::RESPONSE => context.exit(),
+    ///             _ => {
+    ///                 let done = context.notice(context.new_session()).expect("a small block");
+    ///                 std::thread::spawn(move || done.send());
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let engine = Engine::builder().build()?;
+    /// let worker = engine.spawn(Worker, ServiceOptions::default())?;
+    /// engine.send(worker, worker, MessageType::TEXT, 0, fulmar_engine::Body::Empty)?;
+    /// engine.start();
+    /// engine.wait();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Context::loan`].
+    pub fn notice(&self, session: i32) -> Result<Notice, LoanError> {
+        let (to, engine) = (self.handle(), self.engine().clone());
+        Message::new(engine.arena(), to, session, MessageType::RESPONSE, Body::Empty)
+            .map(|message| Notice::new(engine, to, message))
+            .map_err(|(error, _)| error)
     }
 
     /// Runs a text command of skynet's table; `None` where that has no result.

@@ -17,12 +17,14 @@
 mod cell;
 mod context;
 mod lifecycle;
+mod notice;
 
 use std::sync::Arc;
 
 pub(crate) use cell::{Counters, Lane, ServiceCell, Task};
 pub use context::{Context, ServiceStats};
 pub(crate) use lifecycle::TurnEnd;
+pub use notice::Notice;
 
 use crate::error::StartError;
 use crate::mailbox::MailboxLimit;
