@@ -37,6 +37,7 @@ mod snlua;
 mod socketdriver;
 mod sproto;
 mod stack;
+mod stm;
 mod tasks;
 mod vm;
 

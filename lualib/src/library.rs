@@ -8,7 +8,7 @@ use mlua::ffi::{self, lua_State};
 use crate::vm::Vm;
 use crate::{
     code_cache, core, crypt, embedded, launch, md5, memory_module, netpack, profile, socketdriver, sproto,
-    stack,
+    stack, stm,
 };
 
 /// Modules written in Rust.
@@ -20,6 +20,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.memory", memory_module::open),
     ("skynet.socketdriver", socketdriver::open),
     ("skynet.netpack", netpack::open),
+    ("skynet.stm.core", stm::open),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
     ("md5", md5::open),

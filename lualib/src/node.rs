@@ -14,6 +14,7 @@ use crate::code_cache::CodeCache;
 use crate::config::Settings;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
+use crate::stm::Tickets;
 use crate::{embedded, raw, signal};
 
 /// What all Lua services of a node share.
@@ -24,6 +25,8 @@ pub(crate) struct Node {
     loader: Option<CString>,
     /// The schemas of `sproto`.
     pub(crate) schemas: Schemas,
+    /// What `skynet.stm` hands from service to service.
+    pub(crate) tickets: Tickets,
     /// Where the seeds of Lua's string hashes come from.
     seed: AtomicU64,
 }
@@ -36,6 +39,7 @@ impl Node {
             cache: CodeCache::default(),
             loader,
             schemas: Schemas::default(),
+            tickets: Tickets::new(seed),
             seed: AtomicU64::new(seed),
         }
     }

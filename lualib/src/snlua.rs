@@ -246,6 +246,7 @@ unsafe fn settle_memory(vm: *mut Vm) {
             tasks::start_forks(vm);
         }
         (*vm).reading.clear();
+        (*vm).shown.clear();
         (*vm).signal.publish((*vm).heap_bytes());
     }
 }

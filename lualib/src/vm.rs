@@ -21,6 +21,7 @@ use crate::profile::Profiles;
 use crate::raw;
 use crate::seri::{ExternalStrings, Packer};
 use crate::signal::SignalState;
+use crate::stm::Shown;
 use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
@@ -52,6 +53,8 @@ pub(crate) struct Vm {
     pub(crate) buffers: Buffers,
     /// Blocks of Lua code that natives read right now.
     pub(crate) reading: Reading,
+    /// Values of stm boxes that Lua code may read right now.
+    pub(crate) shown: Shown,
     /// Blocks that Lua code of this service owns right now.
     pub(crate) script_blocks: usize,
     /// A memory limit asked for by the main chunk, applied when loading has ended.
@@ -145,6 +148,7 @@ impl Vm {
             raised: String::new(),
             buffers: Buffers::default(),
             reading: Reading::default(),
+            shown: Shown::default(),
             script_blocks: 0,
             asked_limit: None,
             context,

@@ -43,6 +43,8 @@ return {
 	},
 	["sprotoparser"] = { "parse dump" },
 	["sprotoloader"] = { "register save load" },
+	["skynet.stm"] = { "new copy newcopy" },
+	["skynet.sharemap"] = { "register writer reader commit copy update wait" },
 	["skynet.socket"] = {
 		"open listen start bind stdin read readline readall block write lwrite close shutdown close_fd abandon pause",
 		"onclose warning limit disconnected invalid header resolve netstat",

@@ -15,6 +15,7 @@
 mod exit;
 mod fork;
 mod inspect;
+mod notice;
 mod reply;
 mod request;
 mod run;
@@ -35,6 +36,7 @@ use crate::raw;
 use crate::vm::{Slot, Vm};
 
 pub(crate) use exit::abandon;
+pub(crate) use notice::{expect_notice, ignore_notice};
 pub(crate) use request::{Destination, destination, push_sent, send_body, suspend_mark, take_body};
 pub(crate) use run::traceback;
 pub(crate) use turn::{receive, start_forks, unknown_request, unknown_response};

@@ -452,7 +452,7 @@ impl Vm {
         Ok(block)
     }
 
-    /// The length of a block that Lua code of this service owns.
+    /// The length of a block that Lua code of this service owns, or of a value that is shown to it.
     ///
     /// # Errors
     /// When the address is not that of such a block.
@@ -466,7 +466,10 @@ impl Vm {
                 found: block.owner,
             }
             .into()),
-            state => Err(ClaimError::NotScript { state }.into()),
+            state => self
+                .shown
+                .len_of(data)
+                .ok_or(NotOurs::Claim(ClaimError::NotScript { state })),
         }
     }
 }
