@@ -215,3 +215,27 @@ fn strangers_who_send_anything_are_dropped_and_nobody_else_notices() {
     assert_eq!(text(&friend.read().1, "text"), "and still");
     drop(chat.node);
 }
+
+#[test]
+fn its_bench_hears_everything_that_is_said() {
+    let args = [
+        "bench",
+        "chat",
+        "--clients",
+        "100",
+        "--room",
+        "30",
+        "--rate",
+        "200",
+        "--seconds",
+        "1",
+    ];
+    let done = Run::start(Run::command(&args)).end().expect_code(0);
+    assert!(
+        done.out.starts_with("100 clients in rooms of 30: "),
+        "{}",
+        done.text()
+    );
+    assert!(!done.out.contains("MISSING"), "{}", done.text());
+    assert!(done.out.contains("p50 "), "{}", done.text());
+}

@@ -3,6 +3,7 @@
 //! Exit status: 0 done, 1 a failure that the text on standard error explains, 2 a command line that is not
 //! understood, 128 plus the signal's number when a second signal cut a shutdown short.
 
+mod bench;
 mod check;
 mod daemon;
 mod exec;
@@ -55,6 +56,11 @@ enum Command {
         #[command(subcommand)]
         command: sproto::Command,
     },
+    /// Measure this machine.
+    Bench {
+        #[command(subcommand)]
+        command: bench::Command,
+    },
     /// Print the version of Fulmar and of the Lua inside.
     Version,
 }
@@ -80,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
         } => exec::exec(&script, &args, &overrides),
         Command::Check { config } => check::check(&config),
         Command::Sproto { command } => sproto::sproto(&command),
+        Command::Bench { command } => bench::bench(&command),
         Command::Version => version::version(),
     };
     outcome.unwrap_or_else(|failure| {
