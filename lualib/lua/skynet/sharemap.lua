@@ -1,6 +1,7 @@
 -- skynet.sharemap: a record with one writer and any number of readers. Its fields are those of a sproto type; what is published is
 -- its encoding, in a box of skynet.stm.
 local stm = require "skynet.stm"
+local boxes = require "skynet.stm.core"
 local core = require "sproto.core"
 local loader = require "sprotoloader"
 
@@ -29,35 +30,27 @@ function sharemap.copy(writer)
 	return stm.copy(writer.__obj)
 end
 
--- Publishes the fields as they are.
+-- Publishes the fields as they are. A writer's own `commit` knows its box, its type and its fields.
 function sharemap.commit(writer)
-	writer.__obj(encode(writer.__type, writer.__data))
+	writer:commit()
 end
 
 function sharemap.writer(typename, obj)
 	local data = obj or {}
 	local type = querytype(typename)
+	local box = stm.new(encode(type, data))
 	return setmetatable({
 		__typename = typename,
-		__type = type,
 		__data = data,
-		__obj = stm.new(encode(type, data)),
-		commit = sharemap.commit,
+		__obj = box,
+		commit = boxes.committer(box, type, data),
 		copy = sharemap.copy,
 	}, { __index = data, __newindex = data })
 end
 
-local function fill(msg, sz, reader)
-	local data = reader.__data
-	for key in next, data do
-		data[key] = nil
-	end
-	return decode(reader.__type, msg, sz, data)
-end
-
--- Takes what was committed last: true when that is new.
+-- Takes what was committed last: true when that is new. A reader's own `update` knows its box and its fields.
 function sharemap.update(reader)
-	return reader.__obj(fill, reader)
+	return reader:update()
 end
 
 -- Waits for a commit that this reader has not taken, for `ti` centiseconds at most. Not a method: records have fields of any name.
@@ -71,12 +64,19 @@ end
 
 function sharemap.reader(typename, stmcpy)
 	local data = {}
+	local type = querytype(typename)
+	local box = stm.newcopy(stmcpy)
+	local function fill(msg, sz)
+		for key in next, data do
+			data[key] = nil
+		end
+		return decode(type, msg, sz, data)
+	end
 	local reader = setmetatable({
 		__typename = typename,
-		__type = querytype(typename),
 		__data = data,
-		__obj = stm.newcopy(stmcpy),
-		update = sharemap.update,
+		__obj = box,
+		update = boxes.updater(box, fill),
 	}, { __index = data, __newindex = refuse })
 	reader:update()
 	return reader

@@ -248,30 +248,48 @@ unsafe fn type_at<'a>(argument: *const types::TypeRef) -> Option<(&'a Shared, us
 native! {
     /// `encode(type, value) -> string`
     fn encode(state) {
-        // SAFETY: the type stays at index 1, so the schema stays; nothing with a destructor is alive. Stack: the names at 3,
-        // one result.
+        // SAFETY: see `with_encoded`. Stack: one result.
         unsafe {
-            let TypeArgument::Type(argument) = types::argument(state, 1)? else {
-                if ffi::lua_isnoneornil(state, 2) == 0 {
-                    let found = stack::type_name(state, 2);
-                    return Err(format!("bad argument #2 to 'encode' (nil expected, got {found})").into());
-                }
-                stack::push_bytes(state, b"");
-                return Ok(1);
-            };
-            let Some((shared, index)) = type_at(argument) else { return Ok(0) };
-            ffi::lua_settop(state, 2);
-            ffi::lua_getiuservalue(state, 1, 1);
-            let buffers = &raw mut (*Vm::of(state)).buffers;
-            let out = (*buffers).enter();
-            let encoder = Encoder { state, shared, names: 3, out };
-            let result = encoder.structure(index, Subject::new(2), 1);
-            if result.is_ok() {
-                stack::push_bytes(state, &*out);
-            }
-            (*buffers).leave();
-            result.map(|()| 1)
+            with_encoded(state, |bytes| {
+                stack::push_bytes(state, bytes);
+                Ok(1)
+            })
         }
+    }
+}
+
+/// Runs `take` on the encoding of the value at index 2 by the type at index 1.
+///
+/// # Safety
+/// `take` may raise: it owns nothing then. It runs no natives that write into buffers.
+pub(crate) unsafe fn with_encoded(state: *mut lua_State, take: impl FnOnce(&[u8]) -> Outcome) -> Outcome {
+    // SAFETY: the type stays at index 1, so the schema stays; nothing with a destructor is alive. Stack: the names at 3, then
+    // what `take` pushes.
+    unsafe {
+        let TypeArgument::Type(argument) = types::argument(state, 1)? else {
+            if ffi::lua_isnoneornil(state, 2) == 0 {
+                let found = stack::type_name(state, 2);
+                return Err(format!("bad argument #2 to 'encode' (nil expected, got {found})").into());
+            }
+            return take(b"");
+        };
+        let Some((shared, index)) = type_at(argument) else {
+            return Ok(0);
+        };
+        ffi::lua_settop(state, 2);
+        ffi::lua_getiuservalue(state, 1, 1);
+        let buffers = &raw mut (*Vm::of(state)).buffers;
+        let out = (*buffers).enter();
+        let encoder = Encoder {
+            state,
+            shared,
+            names: 3,
+            out,
+        };
+        let encoded = encoder.structure(index, Subject::new(2), 1);
+        let outcome = encoded.and_then(|()| take(&*out));
+        (*buffers).leave();
+        outcome
     }
 }
 

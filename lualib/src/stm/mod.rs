@@ -18,9 +18,9 @@ use fulmar_stm::{Reader, Writer};
 use mlua::ffi::{self, lua_State};
 
 use self::watch::Watch;
-use crate::stack::{self, Failure, native};
-use crate::tasks;
+use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::Vm;
+use crate::{sproto, tasks};
 
 pub(crate) use self::shown::Shown;
 pub(crate) use self::tickets::Tickets;
@@ -28,7 +28,12 @@ pub(crate) use self::tickets::Tickets;
 /// What the module `skynet.stm` holds. They are not in this module itself, or errors would call them by its name.
 const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"new", new), (c"copy", copy), (c"newcopy", newcopy)];
 
-const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"watch", watch), (c"unread", unread)];
+const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"committer", committer),
+    (c"updater", updater),
+    (c"watch", watch),
+    (c"unread", unread),
+];
 
 /// Opens the module. Besides the functions it holds `public`, the table of `skynet.stm`, and `methods`, by which readers are indexed.
 pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
@@ -59,22 +64,22 @@ unsafe fn tickets<'a>(state: *mut lua_State) -> &'a Tickets {
 unsafe fn value(state: *mut lua_State, index: c_int) -> Result<Buf, Failure> {
     // SAFETY: the string stays on the stack while it is copied, and nothing is owned when its check raises.
     unsafe {
-        let vm = Vm::of(state);
-        if ffi::lua_type(state, index) == ffi::LUA_TLIGHTUSERDATA {
-            if let Body::Block(block) = tasks::take_body(vm, state, index)? {
-                return Ok(block.freeze());
-            }
-            let empty = (*vm).context.loan(0).map_err(|error| error.to_string())?;
-            return Ok(empty.freeze());
+        if ffi::lua_type(state, index) != ffi::LUA_TLIGHTUSERDATA {
+            return copied(state, stack::check_bytes(state, index));
         }
-        let bytes = stack::check_bytes(state, index);
-        let mut block = (*vm)
-            .context
-            .loan(bytes.len())
-            .map_err(|error| error.to_string())?;
-        block.copy_from_slice(bytes);
-        Ok(block.freeze())
+        match tasks::take_body(Vm::of(state), state, index)? {
+            Body::Block(block) => Ok(block.freeze()),
+            _ => copied(state, &[]),
+        }
     }
+}
+
+unsafe fn copied(state: *mut lua_State, bytes: &[u8]) -> Result<Buf, Failure> {
+    // SAFETY: no Lua code runs in here.
+    let loan = unsafe { (*Vm::of(state)).context.loan(bytes.len()) };
+    let mut block = loan.map_err(|error| error.to_string())?;
+    block.copy_from_slice(bytes);
+    Ok(block.freeze())
 }
 
 native! {
@@ -98,11 +103,49 @@ native! {
     fn commit(state) {
         // SAFETY: the userdata stays at index 1. No Lua code runs once the value is taken. Stack: unchanged.
         unsafe {
-            let place = boxes::itself::<Writer>(state)?;
-            let value = value(state, 2)?;
-            let Some(writer) = &*place else { return Err(GONE.into()) };
-            writer.commit(value);
-            Ok(0)
+            let place = boxes::known::<Writer>(state, 1)?;
+            publish(place, value(state, 2)?)
+        }
+    }
+}
+
+unsafe fn publish(place: *mut Option<Writer>, value: Buf) -> Outcome {
+    // SAFETY: the caller has the userdata in reach of Lua.
+    let Some(writer) = (unsafe { &*place }) else {
+        return Err(GONE.into());
+    };
+    writer.commit(value);
+    Ok(0)
+}
+
+native! {
+    /// `committer(writer, type, value) -> function`
+    fn committer(state) {
+        // SAFETY: nothing is owned. Stack: one result.
+        unsafe {
+            boxes::argument::<Writer>(state, 1)?;
+            ffi::lua_settop(state, 3);
+            boxes::push_metatable::<Writer>(state);
+            ffi::lua_insert(state, 1);
+            ffi::lua_pushcclosure(state, commit_encoded, 4);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `function()`, with the metatable of writers and the arguments of `committer` as upvalues: the encoding of the value by the type
+    /// of `sproto.core` is the writer's new value.
+    fn commit_encoded(state) {
+        // SAFETY: the upvalues keep writer, type and value alive. Stack: type and value; no result.
+        unsafe {
+            ffi::lua_settop(state, 0);
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(4));
+            sproto::with_encoded(state, |bytes| {
+                let place = boxes::known::<Writer>(state, ffi::lua_upvalueindex(2))?;
+                publish(place, copied(state, bytes)?)
+            })
         }
     }
 }
@@ -141,40 +184,74 @@ native! {
     }
 }
 
-/// Whether a reader has something to read: not after the writer is gone.
-fn has_unread(reader: Option<&Reader>) -> bool {
-    reader.is_some_and(|reader| reader.has_new() && !reader.is_closed())
-}
-
 native! {
     /// `reader(func [, ud]) -> false | true, ...`
     fn read(state) {
-        // SAFETY: the value stands in `shown` while the function runs, which may raise; nothing is owned here then. Stack:
-        // true and what the function returns, in the place of the arguments.
+        // SAFETY: see `show_unread`. Stack: the arguments, then the results.
         unsafe {
-            let place = boxes::itself::<Reader>(state)?;
+            let place = boxes::known::<Reader>(state, 1)?;
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
-            let unread = match &mut *place {
-                Some(reader) if has_unread(Some(reader)) => reader.update(),
-                _ => None,
-            };
-            let Some(snapshot) = unread else {
-                ffi::lua_pushboolean(state, 0);
-                return Ok(1);
-            };
-            let vm = Vm::of(state);
-            let (data, len, shown) = (*vm).shown.begin(Buf::clone(snapshot));
             ffi::lua_settop(state, 3);
-            ffi::lua_pushboolean(state, 1);
-            ffi::lua_replace(state, 1);
-            ffi::lua_pushlightuserdata(state, data.cast_mut().cast());
-            ffi::lua_pushinteger(state, len as ffi::lua_Integer);
-            ffi::lua_rotate(state, 3, -1);
-            ffi::lua_callk(state, 3, ffi::LUA_MULTRET, 0, None);
-            (*vm).shown.end(shown);
-            Ok(ffi::lua_gettop(state))
+            show_unread(state, place, 2, 3)
         }
     }
+}
+
+native! {
+    /// `updater(reader, func, ud) -> function`
+    fn updater(state) {
+        // SAFETY: nothing is owned. Stack: one result.
+        unsafe {
+            boxes::argument::<Reader>(state, 1)?;
+            ffi::lua_settop(state, 3);
+            boxes::push_metatable::<Reader>(state);
+            ffi::lua_insert(state, 1);
+            ffi::lua_pushcclosure(state, update, 4);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `function() -> false | true, ...`, with the metatable of readers and the arguments of `updater` as upvalues: `reader(func, ud)`.
+    fn update(state) {
+        // SAFETY: see `show_unread`.
+        unsafe {
+            let place = boxes::known::<Reader>(state, ffi::lua_upvalueindex(2))?;
+            show_unread(state, place, ffi::lua_upvalueindex(3), ffi::lua_upvalueindex(4))
+        }
+    }
+}
+
+/// Calls the function at index `func` with a value that was not read, if there is one, and what is at index `ud`.
+#[inline]
+unsafe fn show_unread(state: *mut lua_State, place: *mut Option<Reader>, func: c_int, ud: c_int) -> Outcome {
+    // SAFETY: the value stands in `shown` while the function runs, which may raise; nothing is owned here then. Stack: false; or
+    // true and what the function returns.
+    unsafe {
+        let unread = match &mut *place {
+            Some(reader) if has_unread(reader) => reader.update(),
+            _ => None,
+        };
+        ffi::lua_pushboolean(state, unread.is_some().into());
+        let Some(snapshot) = unread else { return Ok(1) };
+        let vm = Vm::of(state);
+        let before = ffi::lua_gettop(state) - 1;
+        let (data, len, shown) = (*vm).shown.begin(Buf::clone(snapshot));
+        ffi::lua_pushvalue(state, func);
+        ffi::lua_pushlightuserdata(state, data.cast_mut().cast());
+        ffi::lua_pushinteger(state, len as ffi::lua_Integer);
+        ffi::lua_pushvalue(state, ud);
+        ffi::lua_callk(state, 3, ffi::LUA_MULTRET, 0, None);
+        (*vm).shown.end(shown);
+        Ok(ffi::lua_gettop(state) - before)
+    }
+}
+
+/// Whether a reader has something to read: not after the writer is gone.
+#[inline]
+fn has_unread(reader: &Reader) -> bool {
+    reader.has_new() && !reader.is_closed()
 }
 
 native! {
@@ -182,7 +259,7 @@ native! {
     fn unread(state) {
         // SAFETY: pushes a boolean.
         unsafe {
-            let unread = has_unread((*boxes::argument::<Reader>(state, 1)?).as_ref());
+            let unread = (*boxes::argument::<Reader>(state, 1)?).as_ref().is_some_and(has_unread);
             ffi::lua_pushboolean(state, unread.into());
             Ok(1)
         }
@@ -197,12 +274,15 @@ native! {
         unsafe {
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
             ffi::lua_settop(state, 2);
-            let Some(reader) = &*boxes::argument::<Reader>(state, 1)? else { return Ok(0) };
-            let reader: *const Reader = reader;
+            let reader = boxes::argument::<Reader>(state, 1)?;
             let place = boxes::push_empty::<Watch>(state);
             ffi::lua_pushvalue(state, 2);
             let (session, notice) = tasks::expect_notice(state)?;
-            *place = Watch::begin(Vm::of(state), (*reader).clone(), session, notice);
+            let vm = Vm::of(state);
+            match &*reader {
+                Some(reader) => *place = Watch::begin(vm, reader.clone(), session, notice),
+                None => tasks::ignore_notice(vm, session, false),
+            }
             Ok((*place).is_some().into())
         }
     }
