@@ -68,7 +68,10 @@ mod public {
     pub use crate::handle::{Handle, Names};
     pub use crate::mailbox::{MailboxLimit, Policy};
     pub use crate::message::{Body, Message, MessageType, Payload, RemoteMessage, RemoteName};
-    pub use crate::net::{Event, EventKind, SocketInfo, SocketKind, Sockets, unpack_address};
+    pub use crate::net::{
+        Event, EventKind, FrameError, FramePrefix, FrameReader, FrameTooLong, Framing, ListenOptions,
+        SocketInfo, SocketKind, SocketOptions, Sockets, unpack_address,
+    };
     pub use crate::random::Random;
     pub use crate::service::{
         Context, Module, Notice, Placement, Service, ServiceOptions, ServiceStats, SignalTarget,

@@ -147,6 +147,18 @@ impl Engine {
         })
     }
 
+    /// Whether a service has so much to do that its sockets had better wait: its bounded mailbox is full, or any mailbox very long.
+    pub(crate) fn is_backed_up(&self, handle: Handle) -> bool {
+        let guard = epoch::pin();
+        self.table().lookup(handle, &guard).is_some_and(|cell| {
+            let most = cell
+                .mailbox
+                .bounded()
+                .map_or(BACKED_UP, |bounded| bounded.capacity());
+            cell.waiting() >= most as u64
+        })
+    }
+
     #[inline]
     fn next_of(&self, cell: &ServiceCell, added: Added) -> Next {
         match added {
@@ -278,3 +290,5 @@ fn unwrap_remote(body: Body) -> Body {
 
 /// The name under which log lines find their service.
 pub(crate) const LOGGER: &str = "logger";
+/// Messages in a mailbox without a limit from which on nothing is read for it.
+const BACKED_UP: usize = 1024;

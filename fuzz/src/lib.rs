@@ -3,11 +3,13 @@
 //! libFuzzer drives them (`cargo fuzz run -s none --features fuzzer TARGET`); a test replays the corpus of each.
 
 mod config;
+mod frame;
 mod frames;
 mod seri;
 mod sproto;
 
 pub use config::config;
+pub use frame::frame;
 pub use frames::frames;
 pub use seri::seri;
 pub use sproto::{sproto_bundle, sproto_decode, sproto_parser, sproto_rpc, sproto_unpack};
@@ -18,6 +20,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
+    ("frame", frame),
     ("frames", frames),
     ("seri", seri),
     ("sproto_bundle", sproto_bundle),

@@ -5,7 +5,9 @@ use std::ffi::{CStr, c_int};
 use std::ptr;
 
 use fulmar_arena::Buf;
-use fulmar_engine::{Body, Event, EventKind, SocketKind, Sockets, unpack_address};
+use fulmar_engine::{
+    Body, Event, EventKind, ListenOptions, SocketKind, SocketOptions, Sockets, unpack_address,
+};
 use mlua::ffi::{self, lua_State};
 
 use crate::core;
@@ -109,36 +111,42 @@ unsafe fn host_port(state: *mut lua_State, index: c_int) -> Result<(String, u16)
 }
 
 native! {
-    /// `unpack(msg, sz) -> type, id, ud, data [, udp_address]`
+    /// `unpack(msg, sz) -> type, id, ud, data [, udp_address]`: data is the message's own block, cut off behind the data and given to
+    /// the script for good.
     pub(crate) fn unpack(state) {
-        // SAFETY: the data is copied to a block of this service before values are pushed; strings are copied from the message, which
-        // stays this service's meanwhile. Stack: at most five results.
+        // SAFETY: strings are copied from the message, which stays this service's meanwhile; its block is taken and given back before
+        // anything else is pushed. Stack: at most five results.
         unsafe {
             stack::make_room(state)?;
-            core::with_block(state, 1, |bytes| {
+            let mut received = None;
+            let pushed = core::with_block(state, 1, |bytes| {
                 let event = Event::parse(bytes).ok_or("invalid socket message")?;
-                let has_data = matches!(event.kind, EventKind::Data | EventKind::Udp);
-                let mut data = ptr::null::<u8>();
-                if has_data {
-                    let vm = Vm::of(state);
-                    let mut block = (*vm).context.loan(event.ud as usize).map_err(|error| error.to_string())?;
-                    block.copy_from_slice(&event.bytes[..event.ud as usize]);
-                    data = (*vm).lend(block).0;
-                }
                 ffi::lua_pushinteger(state, event.kind as ffi::lua_Integer);
                 ffi::lua_pushinteger(state, event.id.into());
                 ffi::lua_pushinteger(state, event.ud.into());
-                if !has_data {
-                    stack::push_bytes(state, event.bytes);
-                    return Ok(4);
-                }
-                ffi::lua_pushlightuserdata(state, data.cast_mut().cast());
+                let text = match event.kind {
+                    EventKind::Data | EventKind::Udp => {
+                        received = Some(event.ud as usize);
+                        &event.bytes[event.ud as usize..]
+                    }
+                    _ => event.bytes,
+                };
                 if event.kind == EventKind::Data {
-                    return Ok(4);
+                    return Ok(3);
                 }
-                stack::push_bytes(state, &event.bytes[event.ud as usize..]);
-                Ok(5)
-            })
+                stack::push_bytes(state, text);
+                Ok(4)
+            })?;
+            let Some(len) = received else { return Ok(pushed) };
+            let vm = Vm::of(state);
+            let message = ffi::lua_touserdata(state, 1).cast::<u8>().cast_const();
+            let mut block = (*vm).reclaim(message).map_err(|error| error.to_string())?;
+            block.set_len(len);
+            ffi::lua_pushlightuserdata(state, (*vm).lend(block).0.cast_mut().cast());
+            if pushed == 4 {
+                ffi::lua_insert(state, -2); // before the address
+            }
+            Ok(pushed + 1)
         }
     }
 }
@@ -253,7 +261,7 @@ native! {
         unsafe {
             let (host, port) = host_port(state, 1)?;
             let me = (*Vm::of(state)).context.handle();
-            let id = sockets(state).connect(me, &host, port).map_err(|error| error.to_string())?;
+            let id = sockets(state).connect(me, &host, port, &SocketOptions::default()).map_err(|error| error.to_string())?;
             ffi::lua_pushinteger(state, id.into());
             Ok(1)
         }
@@ -271,8 +279,8 @@ native! {
             let host = stack::text_at(state, 1).unwrap_or_default();
             let me = (*Vm::of(state)).context.handle();
             let Ok(port) = u16::try_from(port) else { return Err("Listen error".into()) };
-            let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
-            let id = sockets(state).listen(me, &host, port, backlog).map_err(|_| "Listen error")?;
+            let options = ListenOptions::default().backlog(i32::try_from(backlog).unwrap_or(i32::MAX));
+            let id = sockets(state).listen(me, &host, port, &options).map_err(|_| "Listen error")?;
             ffi::lua_pushinteger(state, id.into());
             Ok(1)
         }

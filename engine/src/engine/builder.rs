@@ -6,15 +6,16 @@ use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
+use fulmar_arena::Arena;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32};
-use fulmar_arena::{Arena, BufMut};
 
+use super::owners::WeakEngine;
 use super::{BUILT, Engine, Inner};
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::error::{BuildError, MAX_WORKERS};
 use crate::handle::{Handle, Names, Table};
-use crate::message::{Body, Message, MessageType};
+use crate::message::Message;
 use crate::net::Sockets;
 use crate::scheduler::Scheduler;
 use crate::service::Module;
@@ -123,25 +124,6 @@ impl EngineBuilder {
         };
         Ok(Engine(Arc::new_cyclic(|engine: &Weak<Inner>| {
             let weak = Weak::clone(engine);
-            let tell = move |owner: Handle, event: BufMut| {
-                if let Some(engine) = weak.upgrade() {
-                    // A service that has gone does not wait for its sockets.
-                    let _ = Engine(engine).send(
-                        Handle::SYSTEM,
-                        owner,
-                        MessageType::SOCKET,
-                        0,
-                        Body::Block(event),
-                    );
-                }
-            };
-            let weak = Weak::clone(engine);
-            let log = move |text: &str| {
-                if let Some(engine) = weak.upgrade() {
-                    Engine(engine).log(Handle::SYSTEM, text);
-                }
-            };
-            let weak = Weak::clone(engine);
             let expire = move |to: Handle, message: Message| {
                 if let Some(engine) = weak.upgrade() {
                     // A service that has gone does not wait for its timers.
@@ -157,8 +139,7 @@ impl EngineBuilder {
                     arena,
                     clock.clone(),
                     self.seed.is_none(),
-                    Arc::new(tell),
-                    Arc::new(log),
+                    Box::new(WeakEngine(Weak::clone(engine))),
                 ),
                 timer: Timer::new(clock.clone(), Arc::new(expire)),
                 clock,

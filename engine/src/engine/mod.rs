@@ -4,6 +4,7 @@
 //! each other goes through here.
 
 mod builder;
+mod owners;
 mod shutdown;
 
 use std::collections::HashMap;

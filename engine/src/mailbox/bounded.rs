@@ -4,12 +4,13 @@
 //! way; services without a limit (the default) never come here.
 //!
 //! Answers (RESPONSE, ERROR) always get in and are never dropped: their number is bounded by what the service itself asked for,
-//! and a lost one would leave it waiting for ever.
+//! and a lost one would leave it waiting for ever. So do the events of its sockets: a lost one would tear a hole into a stream, and a
+//! full mailbox keeps the sockets from being read ([`net`](crate::net)).
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::message::Message;
+use crate::message::{Message, MessageType};
 
 /// What happens to a message that finds a bounded mailbox full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +79,7 @@ impl Bounded {
     pub(crate) fn offer(&self, message: Message) -> Offered {
         let mut waiting = self.lock();
         let full = waiting.messages.len() >= self.limit.capacity && !waiting.closed;
-        if !full || message.message_type().is_reply() {
+        if !full || always_gets_in(&message) {
             waiting.messages.push_back(message);
             return Offered::Added;
         }
@@ -86,16 +87,13 @@ impl Bounded {
             Policy::Block | Policy::Reject => Offered::Full(message),
             Policy::DropNewest => Offered::Dropped(message),
             Policy::DropOldest => {
-                let oldest = waiting
-                    .messages
-                    .iter()
-                    .position(|old| !old.message_type().is_reply());
+                let oldest = waiting.messages.iter().position(|old| !always_gets_in(old));
                 match oldest.and_then(|index| waiting.messages.remove(index)) {
                     Some(oldest) => {
                         waiting.messages.push_back(message);
                         Offered::Replaced(oldest)
                     }
-                    None => Offered::Dropped(message), // nothing but answers, which stay
+                    None => Offered::Dropped(message), // nothing but what stays
                 }
             }
         }
@@ -107,6 +105,11 @@ impl Bounded {
             self.room.notify_one();
         }
         message
+    }
+
+    /// The number of waiting messages from which on the policy applies.
+    pub(crate) fn capacity(&self) -> usize {
+        self.limit.capacity
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -135,4 +138,10 @@ impl Bounded {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a message is never refused or dropped.
+fn always_gets_in(message: &Message) -> bool {
+    let is_event = message.message_type() == MessageType::SOCKET && message.source().is_system();
+    message.message_type().is_reply() || is_event
 }

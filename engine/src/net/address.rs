@@ -30,6 +30,17 @@ pub(super) fn resolve(host: &str, port: u16) -> io::Result<Vec<SockAddr>> {
     Ok((host, port).to_socket_addrs()?.map(SockAddr::from).collect())
 }
 
+/// The first address of a host. Blocks when it is a name.
+pub(super) fn first(host: &str, port: u16) -> io::Result<SockAddr> {
+    match place(host, port)? {
+        Place::Known(address) => Ok(address),
+        Place::Name => {
+            let found = resolve(host, port)?.into_iter().next();
+            found.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+        }
+    }
+}
+
 /// What the system says of an error, without what Rust adds to it.
 pub(super) fn text(error: &io::Error) -> String {
     let text = error.to_string();

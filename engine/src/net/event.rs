@@ -1,8 +1,9 @@
-//! What sockets tell their owners: one message of type SOCKET per event, a header and then text or data.
+//! What sockets tell their owners: one message of type SOCKET per event, text or data and behind it a trailer.
 //!
 //! ```text
-//!  | kind i32 | id i32 | ud i32 | 0 | text or data ...
+//!  | text or data ... | kind i32 | id i32 | ud i32 | 0 |
 //! ```
+//! Data stands first so that its block can be handed on as it is.
 
 use fulmar_arena::{Arena, BufMut, LoanError};
 
@@ -49,9 +50,9 @@ pub struct Event<'a> {
 impl<'a> Event<'a> {
     /// Reads an event; none when these bytes are none.
     pub fn parse(message: &'a [u8]) -> Option<Event<'a>> {
-        let (header, bytes) = message.split_at_checked(EVENT_BYTES)?;
+        let (bytes, trailer) = message.split_at_checked(message.len().wrapping_sub(EVENT_BYTES))?;
         let word =
-            |place: usize| i32::from_ne_bytes(header[place * 4..][..4].try_into().expect("four bytes"));
+            |place: usize| i32::from_ne_bytes(trailer[place * 4..][..4].try_into().expect("four bytes"));
         let kind = match word(0) {
             1 => EventKind::Data,
             2 => EventKind::Connect,
@@ -77,19 +78,20 @@ impl<'a> Event<'a> {
     }
 }
 
-/// A block for `len` bytes of text or data behind a header.
+/// A block for `len` bytes of text or data and the trailer.
 pub(super) fn loan(arena: Arena, owner: Handle, len: usize) -> Result<BufMut, LoanError> {
-    arena.loan(EVENT_BYTES + len, owner.bits())
+    arena.loan(len + EVENT_BYTES, owner.bits())
 }
 
-/// Writes the header.
-pub(super) fn seal(block: &mut BufMut, kind: EventKind, id: i32, ud: i32) {
+/// Writes the trailer behind the first `len` bytes, and cuts the block off there.
+pub(super) fn seal(block: &mut BufMut, len: usize, kind: EventKind, id: i32, ud: i32) {
+    block.set_len(len + EVENT_BYTES);
     for (place, word) in [kind as i32, id, ud, 0].into_iter().enumerate() {
-        block[place * 4..][..4].copy_from_slice(&word.to_ne_bytes());
+        block[len + place * 4..][..4].copy_from_slice(&word.to_ne_bytes());
     }
 }
 
-/// Bytes before text or data.
+/// Bytes behind text or data.
 pub(super) const EVENT_BYTES: usize = 16;
 
 #[cfg(test)]

@@ -1,140 +1,349 @@
-//! Frames in a stream of bytes: a length, its highest byte first, then so many bytes. Pure: no socket.
+//! Frames: pieces of a stream, each behind a prefix that tells its length. Pure.
 
-/// How long a length is, and how long a frame may be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Framing {
-    /// Bytes of a length, 1 to 4.
-    pub(crate) header_bytes: usize,
-    /// The first length that is refused.
-    pub(crate) limit_bytes: usize,
+use std::ops::{Deref, DerefMut};
+
+use thiserror::Error;
+
+/// How a frame's length stands before it. The length counts the body alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FramePrefix {
+    /// One byte.
+    U8,
+    /// Two bytes, the high one first: what skynet's gate speaks.
+    U16Be,
+    /// Two bytes, the low one first.
+    U16Le,
+    /// Four bytes, the highest first.
+    U32Be,
+    /// Four bytes, the lowest first.
+    U32Le,
 }
 
-/// A length that reaches the limit: nothing behind it is a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TooLong;
+/// How a stream is cut into frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// The length prefix.
+    pub prefix: FramePrefix,
+    /// The longest body that is taken, and sent. A peer that announces more is cut off; one that announces this much makes the
+    /// reader hold a buffer of this size.
+    pub limit_bytes: usize,
+}
 
-/// What has come of a frame that is not whole yet, with its length. Grows with what arrives, not with what a length claims.
-#[derive(Debug, Default)]
-pub(crate) struct Unfinished(Vec<u8>);
+/// A frame is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("a frame of {found_bytes} bytes where {limit_bytes} are allowed")]
+pub struct FrameTooLong {
+    /// Its length.
+    pub found_bytes: usize,
+    /// What is allowed.
+    pub limit_bytes: usize,
+}
+
+/// Why [`FrameReader::poll`] gave up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FrameError<E> {
+    /// The peer announces more than is allowed.
+    #[error(transparent)]
+    TooLong(#[from] FrameTooLong),
+    /// No buffer for a body.
+    #[error("no buffer for a frame")]
+    Loan(E),
+}
+
+impl FramePrefix {
+    /// The number of bytes.
+    pub fn width(self) -> usize {
+        match self {
+            FramePrefix::U8 => 1,
+            FramePrefix::U16Be | FramePrefix::U16Le => 2,
+            FramePrefix::U32Be | FramePrefix::U32Le => 4,
+        }
+    }
+
+    /// The longest body that it can announce.
+    pub fn most_bytes(self) -> usize {
+        match self {
+            FramePrefix::U8 => u8::MAX.into(),
+            FramePrefix::U16Be | FramePrefix::U16Le => u16::MAX.into(),
+            FramePrefix::U32Be | FramePrefix::U32Le => u32::MAX as usize,
+        }
+    }
+
+    /// The prefix of a body; none when the body is too long for it.
+    pub(super) fn encode(self, body_bytes: usize) -> Option<PrefixBytes> {
+        let length = u32::try_from(body_bytes)
+            .ok()
+            .filter(|_| body_bytes <= self.most_bytes())?;
+        let bytes = match self {
+            FramePrefix::U8 | FramePrefix::U16Le | FramePrefix::U32Le => length.to_le_bytes(),
+            FramePrefix::U16Be => (length << 16).to_be_bytes(),
+            FramePrefix::U32Be => length.to_be_bytes(),
+        };
+        Some(PrefixBytes {
+            bytes,
+            len: self.width() as u8,
+        })
+    }
+
+    /// The length that a whole prefix announces; what follows the prefix in `bytes` is not looked at.
+    fn decode(self, bytes: [u8; 4]) -> usize {
+        let [a, b, ..] = bytes;
+        match self {
+            FramePrefix::U8 => a.into(),
+            FramePrefix::U16Be => u16::from_be_bytes([a, b]).into(),
+            FramePrefix::U16Le => u16::from_le_bytes([a, b]).into(),
+            FramePrefix::U32Be => u32::from_be_bytes(bytes) as usize,
+            FramePrefix::U32Le => u32::from_le_bytes(bytes) as usize,
+        }
+    }
+}
 
 impl Framing {
-    /// Takes the next piece of a stream, and shows each frame that is whole now, where it lies when it came in one piece.
-    pub(crate) fn feed(
-        self,
-        begun: &mut Unfinished,
-        mut bytes: &[u8],
-        mut frame: impl FnMut(&[u8]),
-    ) -> Result<(), TooLong> {
-        if !begun.0.is_empty() {
-            bytes = begun.take(bytes, self.header_bytes);
-            let Some(end) = self.frame_end(&begun.0)? else {
-                return Ok(());
-            };
-            bytes = begun.take(bytes, end);
-            if begun.0.len() < end {
-                return Ok(());
-            }
-            frame(&begun.0[self.header_bytes..]);
-            begun.0 = Vec::new();
-        }
-        while let Some(end) = self.frame_end(bytes)?
-            && end <= bytes.len()
-        {
-            frame(&bytes[self.header_bytes..end]);
-            bytes = &bytes[end..];
-        }
-        begun.0.extend_from_slice(bytes);
-        Ok(())
+    /// The prefix of a body.
+    pub(super) fn encode(self, body_bytes: usize) -> Result<PrefixBytes, FrameTooLong> {
+        self.check(body_bytes)?;
+        self.prefix.encode(body_bytes).ok_or(FrameTooLong {
+            found_bytes: body_bytes,
+            limit_bytes: self.prefix.most_bytes(),
+        })
     }
 
-    /// Where the frame at the beginning of `bytes` ends; none while its length is not whole.
-    fn frame_end(self, bytes: &[u8]) -> Result<Option<usize>, TooLong> {
-        let Some(header) = bytes.get(..self.header_bytes) else {
-            return Ok(None);
-        };
-        let len = header.iter().fold(0, |len, byte| len << 8 | usize::from(*byte));
-        if len >= self.limit_bytes {
-            return Err(TooLong);
+    fn check(self, body_bytes: usize) -> Result<(), FrameTooLong> {
+        match body_bytes <= self.limit_bytes {
+            true => Ok(()),
+            false => Err(FrameTooLong {
+                found_bytes: body_bytes,
+                limit_bytes: self.limit_bytes,
+            }),
         }
-        Ok(Some(self.header_bytes + len))
     }
 }
 
-impl Unfinished {
-    /// Takes bytes until there are `until`; gives the rest.
-    fn take<'a>(&mut self, bytes: &'a [u8], until: usize) -> &'a [u8] {
-        let missing = until.saturating_sub(self.0.len());
-        let (taken, rest) = bytes.split_at(missing.min(bytes.len()));
-        self.0.extend_from_slice(taken);
-        rest
+/// A prefix as it goes out; none by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PrefixBytes {
+    bytes: [u8; 4],
+    len: u8,
+}
+
+impl Deref for PrefixBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len.into()]
     }
+}
+
+/// Cuts a stream into frames.
+///
+/// Bytes come in two ways. What [`room`](FrameReader::room) gives is the unread rest of the frame at hand, in its final buffer: a read
+/// straight into it copies nothing. Everything else goes through [`poll`](FrameReader::poll).
+///
+/// ```
+/// use fulmar_engine::{FramePrefix, FrameReader, Framing};
+///
+/// let mut frames = FrameReader::new(Framing { prefix: FramePrefix::U16Be, limit_bytes: 100 });
+/// let loan = |len| Ok::<_, ()>(vec![0; len]);
+/// let mut read: &[u8] = b"\x00\x02hi\x00\x05wo";
+/// assert_eq!(frames.poll(&mut read, loan)?, Some((b"hi".to_vec(), 2)));
+/// assert_eq!(frames.poll(&mut read, loan)?, None);
+///
+/// frames.room().copy_from_slice(b"rld");
+/// assert_eq!(frames.handle_room(3), Some((b"world".to_vec(), 5)));
+/// # Ok::<(), fulmar_engine::FrameError<()>>(())
+/// ```
+pub struct FrameReader<B> {
+    framing: Framing,
+    prefix: [u8; 4],
+    /// Bytes of the prefix that are there.
+    have: usize,
+    body: Option<Body<B>>,
+}
+
+struct Body<B> {
+    buffer: B,
+    len: usize,
+    have: usize,
+}
+
+impl<B: DerefMut<Target = [u8]>> FrameReader<B> {
+    /// At the beginning of a frame.
+    pub fn new(framing: Framing) -> FrameReader<B> {
+        FrameReader {
+            framing,
+            prefix: [0; 4],
+            have: 0,
+            body: None,
+        }
+    }
+
+    /// Whether nothing of a frame is there.
+    pub fn is_between_frames(&self) -> bool {
+        self.have == 0
+    }
+
+    /// How the stream is cut.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Where the rest of the frame at hand goes; empty when none has begun.
+    pub fn room(&mut self) -> &mut [u8] {
+        match &mut self.body {
+            Some(body) => &mut body.buffer[body.have..body.len],
+            None => &mut [],
+        }
+    }
+
+    /// The first `read` bytes of the room have been filled. The frame, once it is whole: its buffer, and the length of its body.
+    ///
+    /// # Panics
+    /// When that is more than there was room for.
+    pub fn handle_room(&mut self, read: usize) -> Option<(B, usize)> {
+        let Some(body) = &mut self.body else {
+            assert_eq!(read, 0, "there was no room");
+            return None;
+        };
+        assert!(read <= body.len - body.have, "more than there was room for");
+        body.have += read;
+        self.finish()
+    }
+
+    /// The next whole frame of `bytes`, which moves on behind what was used: to its end when the result is none. `loan` makes a
+    /// buffer for so many bytes; it may be longer.
+    ///
+    /// # Errors
+    /// [`FrameError`]: the stream cannot be read further.
+    pub fn poll<E>(
+        &mut self,
+        bytes: &mut &[u8],
+        loan: impl FnOnce(usize) -> Result<B, E>,
+    ) -> Result<Option<(B, usize)>, FrameError<E>> {
+        if self.body.is_none() {
+            let width = self.framing.prefix.width();
+            let part = take(bytes, width - self.have);
+            self.prefix[self.have..][..part.len()].copy_from_slice(part);
+            self.have += part.len();
+            if self.have < width {
+                return Ok(None);
+            }
+            let len = self.framing.prefix.decode(self.prefix);
+            self.framing.check(len)?;
+            self.body = Some(Body {
+                buffer: loan(len).map_err(FrameError::Loan)?,
+                len,
+                have: 0,
+            });
+        }
+        let part = take(bytes, self.room().len());
+        self.room()[..part.len()].copy_from_slice(part);
+        Ok(self.handle_room(part.len()))
+    }
+
+    fn finish(&mut self) -> Option<(B, usize)> {
+        let body = self.body.take_if(|body| body.have == body.len)?;
+        self.have = 0;
+        Some((body.buffer, body.len))
+    }
+}
+
+/// Takes `len` bytes off the front, or all.
+fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
+    let (part, rest) = bytes.split_at(len.min(bytes.len()));
+    *bytes = rest;
+    part
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
 
-    fn feed(framing: Framing, begun: &mut Unfinished, bytes: &[u8]) -> Result<Vec<Vec<u8>>, TooLong> {
-        let mut frames = Vec::new();
-        framing.feed(begun, bytes, |frame| frames.push(frame.to_vec()))?;
-        Ok(frames)
+    const PREFIXES: [FramePrefix; 5] = [
+        FramePrefix::U8,
+        FramePrefix::U16Be,
+        FramePrefix::U16Le,
+        FramePrefix::U32Be,
+        FramePrefix::U32Le,
+    ];
+
+    fn loan(len: usize) -> Result<Vec<u8>, ()> {
+        Ok(vec![0; len + 3])
+    }
+
+    /// Reads a stream in pieces, each first into the room as a vectored read does.
+    fn read(framing: Framing, mut stream: &[u8], pieces: &[usize]) -> Result<Vec<Vec<u8>>, FrameError<()>> {
+        let mut frames: FrameReader<Vec<u8>> = FrameReader::new(framing);
+        let mut found = Vec::new();
+        let mut pieces = pieces.iter().cycle();
+        while !stream.is_empty() {
+            let mut piece = take(&mut stream, *pieces.next().unwrap());
+            let room = frames.room();
+            let direct = take(&mut piece, room.len());
+            room[..direct.len()].copy_from_slice(direct);
+            let mut whole = frames.handle_room(direct.len());
+            loop {
+                found.extend(whole.map(|(buffer, len)| buffer[..len].to_vec()));
+                whole = frames.poll(&mut piece, loan)?;
+                if whole.is_none() {
+                    break;
+                }
+            }
+            assert!(piece.is_empty());
+        }
+        Ok(found)
     }
 
     proptest! {
-        /// However the stream is cut, the frames are those that were written, and nothing is kept behind a whole one.
+        /// Frames come out as they went in, however the stream is split.
         #[test]
-        fn frames_survive_any_cut(
-            frames in vec(vec(any::<u8>(), 0..300), 0..20),
-            cuts in vec(1..50usize, 1..200),
-            header_bytes in 2..=4usize,
+        fn frames_do_not_depend_on_splits(
+            prefix in 0usize..5,
+            bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..80), 0..20),
+            pieces in proptest::collection::vec(1usize..40, 1..8),
         ) {
-            let framing = Framing { header_bytes, limit_bytes: 1 << 16 };
+            let prefix = PREFIXES[prefix];
             let mut stream = Vec::new();
-            for frame in &frames {
-                stream.extend_from_slice(&(frame.len() as u32).to_be_bytes()[4 - header_bytes..]);
-                stream.extend_from_slice(frame);
+            for body in &bodies {
+                stream.extend_from_slice(&prefix.encode(body.len()).unwrap());
+                stream.extend_from_slice(body);
             }
-            let (mut begun, mut seen, mut rest) = (Unfinished::default(), Vec::new(), &stream[..]);
-            for cut in cuts.iter().cycle() {
-                if rest.is_empty() {
-                    break;
-                }
-                let (piece, later) = rest.split_at((*cut).min(rest.len()));
-                seen.extend(feed(framing, &mut begun, piece).expect("below the limit"));
-                rest = later;
-            }
-            prop_assert_eq!(seen, frames);
-            prop_assert!(begun.0.is_empty());
+            let framing = Framing { prefix, limit_bytes: 80 };
+            prop_assert_eq!(read(framing, &stream, &pieces), Ok(bodies));
         }
 
-        /// Anything may come: what is kept is no more than what came.
+        /// Any bytes are frames within the limit or an error; never a buffer beyond the limit.
         #[test]
-        fn any_bytes_are_taken(pieces in vec(vec(any::<u8>(), 0..40), 0..20)) {
-            let framing = Framing { header_bytes: 4, limit_bytes: 1 << 24 };
-            let (mut begun, mut sent) = (Unfinished::default(), 0);
-            for piece in pieces {
-                sent += piece.len();
-                if feed(framing, &mut begun, &piece).is_err() {
-                    break;
+        fn garbage_is_frames_or_an_error(prefix in 0usize..5, bytes in proptest::collection::vec(any::<u8>(), 0..200), limit_bytes in 0usize..50) {
+            let framing = Framing { prefix: PREFIXES[prefix], limit_bytes };
+            let mut frames: FrameReader<Vec<u8>> = FrameReader::new(framing);
+            let mut rest = &bytes[..];
+            loop {
+                let loan = |len| { assert!(len <= limit_bytes); loan(len) };
+                match frames.poll(&mut rest, loan) {
+                    Ok(Some((_, len))) => prop_assert!(len <= limit_bytes),
+                    Ok(None) => { prop_assert!(rest.is_empty()); break }
+                    Err(FrameError::TooLong(error)) => { prop_assert!(error.found_bytes > limit_bytes); break }
+                    Err(FrameError::Loan(())) => unreachable!(),
                 }
-                prop_assert!(begun.0.len() <= sent);
             }
         }
     }
 
     #[test]
-    fn a_length_at_the_limit_is_refused_before_the_frame_comes() {
-        let framing = Framing {
-            header_bytes: 4,
-            limit_bytes: 1 << 24,
-        };
-        let mut begun = Unfinished::default();
-        assert_eq!(feed(framing, &mut begun, &[1, 0, 0]), Ok(vec![]));
-        assert_eq!(feed(framing, &mut begun, &[0]), Err(TooLong));
-        let mut begun = Unfinished::default();
-        assert_eq!(feed(framing, &mut begun, &[0, 255, 255, 255]), Ok(vec![]));
+    fn a_prefix_holds_no_more_than_it_can() {
+        for prefix in PREFIXES {
+            let framing = Framing {
+                prefix,
+                limit_bytes: usize::MAX,
+            };
+            assert_eq!(framing.encode(200).unwrap().len(), prefix.width());
+            let error = framing.encode(prefix.most_bytes() + 1).unwrap_err();
+            assert_eq!(error.limit_bytes, prefix.most_bytes());
+        }
+        assert_eq!(&*FramePrefix::U16Be.encode(0x0102).unwrap(), [1, 2]);
+        assert_eq!(&*FramePrefix::U16Le.encode(0x0102).unwrap(), [2, 1]);
+        assert_eq!(&*FramePrefix::U32Be.encode(0x0102).unwrap(), [0, 0, 1, 2]);
     }
 }

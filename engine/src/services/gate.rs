@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use crate::net::{Framing, TooLong, Unfinished};
-use crate::{Body, Context, Event, EventKind, Handle, Message, MessageType, Module, Service, StartError};
+use super::gate_frames::{Framing, TooLong, Unfinished};
+use crate::{
+    Body, Context, Event, EventKind, Handle, ListenOptions, Message, MessageType, Module, Service, StartError,
+};
 
 /// The module `gate`. Its argument is `<S|L> <watchdog> <address> <client type> <max>`: frames with lengths of two or four
 /// bytes; `:handle`, `.name`, or `!` for none; `ip:port` or `port`; the message type of frames, 0 for `CLIENT`; the most
@@ -116,7 +118,12 @@ impl Running {
         let port = port.ok_or_else(|| StartError::new(format!("Invalid gate address {address}")))?;
         let sockets = cx.engine().sockets();
         let listener = sockets
-            .listen(cx.handle(), host, port, BACKLOG)
+            .listen(
+                cx.handle(),
+                host,
+                port,
+                &ListenOptions::default().backlog(BACKLOG),
+            )
             .map_err(StartError::new)?;
         sockets.start(cx.handle(), listener);
         self.listener = Some(listener);

@@ -2,5 +2,6 @@
 //! [gate](gate::Gate).
 
 pub mod gate;
+mod gate_frames;
 pub mod harbor;
 pub mod logger;

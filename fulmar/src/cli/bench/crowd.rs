@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use fulmar_engine::{Context, Event, EventKind, Message, MessageType, Service, StartError};
+use fulmar_engine::{Context, Event, EventKind, Message, MessageType, Service, SocketOptions, StartError};
 use fulmar_lualib::frames::{self, Splitter};
 use fulmar_sproto::{Host, Incoming, Schema, Struct, parse};
 use hdrhistogram::Histogram;
@@ -98,7 +98,10 @@ impl Crowd {
         cx.timeout(1, self.ticks)?;
         let more = (self.size - self.started).min(CONNECTS_A_TICK);
         for number in self.started..self.started + more {
-            let id = cx.engine().sockets().connect(cx.handle(), "127.0.0.1", self.port);
+            let id =
+                cx.engine()
+                    .sockets()
+                    .connect(cx.handle(), "127.0.0.1", self.port, &SocketOptions::default());
             let id = id.map_err(StartError::new)?;
             let stream = Splitter::default();
             self.clients.insert(id, Client { number, stream });

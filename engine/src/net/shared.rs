@@ -1,0 +1,345 @@
+//! What every part of the sockets works on: the table, the events to the owners, and the thread.
+//!
+//! # Invariants
+//! 1. A socket's lock is taken before any other, never while another is held.
+//! 2. Events of a socket are sent under its lock, so they keep their order.
+//! 3. A watched descriptor is closed only by [`Shared::remove`], which takes its entry out of the table, or by the next connect.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
+use fulmar_arena::{Arena, BufMut};
+
+use super::address;
+use super::connect::Resolvers;
+use super::deadlines::Deadlines;
+use super::driver::{Driver, Ready, Round};
+use super::event::{self, EventKind};
+use super::options::SocketOptions;
+use super::socket::{Io, Phase, Socket, SocketKind, State};
+use super::table::Table;
+use crate::clock::Clock;
+use crate::handle::Handle;
+
+/// The services that own sockets, as the sockets see them.
+pub(crate) trait Owners: Send + Sync {
+    /// Puts an event into the owner's mailbox, without waiting.
+    fn tell(&self, owner: Handle, event: BufMut);
+
+    /// Whether so much waits in the owner's mailbox that nothing more is to be read for it.
+    fn is_backed_up(&self, owner: Handle) -> bool;
+
+    /// A line for the log.
+    fn log(&self, line: &str);
+}
+
+pub(super) struct Shared {
+    pub(super) arena: Arena,
+    pub(super) clock: Clock,
+    pub(super) owners: Box<dyn Owners>,
+    pub(super) table: Table,
+    allowed: bool,
+    reactor: Mutex<Option<Reactor>>,
+    stopping: AtomicBool,
+    deadlines: Mutex<Deadlines>,
+    /// Sockets that are not read until their owner's mailbox has room.
+    held: Mutex<Vec<Arc<Socket>>>,
+    /// Given up for a moment when no descriptor is left, so that a connection can be accepted and dropped.
+    pub(super) reserve: Mutex<Option<File>>,
+}
+
+pub(super) struct Reactor {
+    driver: Arc<Driver>,
+    thread: JoinHandle<()>,
+    pub(super) resolvers: Resolvers,
+}
+
+impl Shared {
+    pub(super) fn new(arena: Arena, clock: Clock, allowed: bool, owners: Box<dyn Owners>) -> Shared {
+        Shared {
+            arena,
+            clock,
+            owners,
+            table: Table::default(),
+            allowed,
+            reactor: Mutex::default(),
+            stopping: AtomicBool::new(false),
+            deadlines: Mutex::default(),
+            held: Mutex::default(),
+            reserve: Mutex::default(),
+        }
+    }
+
+    /// Gives a socket an id; starts the thread with the first.
+    pub(super) fn insert(
+        self: &Arc<Self>,
+        kind: SocketKind,
+        owner: Handle,
+        phase: Phase,
+        io: Option<Io>,
+        options: SocketOptions,
+    ) -> io::Result<Arc<Socket>> {
+        let driver = self.with_reactor(|reactor| Arc::clone(&reactor.driver))?;
+        self.table
+            .insert(|id| Socket::new(id, kind, owner, phase, io, options, driver))
+    }
+
+    /// Uses the reactor, which is started when there is none.
+    pub(super) fn with_reactor<R>(self: &Arc<Self>, with: impl FnOnce(&Reactor) -> R) -> io::Result<R> {
+        if !self.allowed {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "a deterministic engine has no sockets",
+            ));
+        }
+        let mut reactor = lock(&self.reactor);
+        if reactor.is_none() {
+            // SeqCst: see `stop`.
+            if self.stopping.load(Ordering::SeqCst) {
+                return Err(io::Error::other("the engine is ending"));
+            }
+            *reactor = Some(self.start_reactor()?);
+        }
+        Ok(with(reactor.as_ref().expect("started just now")))
+    }
+
+    fn start_reactor(self: &Arc<Self>) -> io::Result<Reactor> {
+        let driver = Arc::new(Driver::new()?);
+        let resolvers = Resolvers::start(self)?;
+        let (shared, watching) = (Arc::clone(self), Arc::clone(&driver));
+        let thread = thread::Builder::new()
+            .name("sockets".to_owned())
+            .spawn(move || shared.run(&watching))?;
+        *lock(&self.reserve) = open_reserve();
+        Ok(Reactor {
+            driver,
+            thread,
+            resolvers,
+        })
+    }
+
+    /// Ends the thread, then every socket.
+    pub(super) fn stop(&self) {
+        // SeqCst: rare; `with_reactor` looks at it under the lock of the reactor, which is taken below.
+        self.stopping.store(true, Ordering::SeqCst);
+        let reactor = lock(&self.reactor).take();
+        if let Some(reactor) = reactor {
+            drop(reactor.resolvers);
+            reactor.driver.wake();
+            // A panic there has been reported by the panic hook.
+            let _ = reactor.thread.join();
+        }
+        for socket in self.table.all() {
+            self.remove(&socket, &mut socket.lock());
+        }
+        lock(&self.held).clear();
+        lock(&self.reserve).take();
+    }
+
+    fn run(&self, driver: &Driver) {
+        let mut round = lock(&driver.round);
+        // SeqCst: see `stop`.
+        while !self.stopping.load(Ordering::SeqCst) {
+            if let Err(error) = round.wait(self.rest()) {
+                return self
+                    .owners
+                    .log(&format!("socket-server error: {}", address::text(&error)));
+            }
+            self.handle_round(&mut round);
+        }
+    }
+
+    /// How long there is nothing to do unless the system says so.
+    fn rest(&self) -> Option<Duration> {
+        if !lock(&self.held).is_empty() {
+            return Some(HELD);
+        }
+        let next_cs = lock(&self.deadlines).next_cs()?;
+        Some(Duration::from_millis(
+            next_cs.saturating_sub(self.clock.now_cs()) * 10,
+        ))
+    }
+
+    fn handle_round(&self, round: &mut Round) {
+        let (brought, scratch) = round.brought();
+        for ready in brought {
+            if let Some(socket) = self.table.find(ready.id) {
+                self.handle_ready(&socket, ready, scratch);
+            }
+        }
+        // Only this thread lists any.
+        let held = std::mem::take(&mut *lock(&self.held));
+        for socket in held {
+            let mut state = socket.lock();
+            state.held = false;
+            self.handle_readable(&socket, &mut state, true, scratch);
+        }
+        let now_cs = self.clock.now_cs();
+        loop {
+            let due = lock(&self.deadlines).poll(now_cs);
+            let Some((at_cs, id)) = due else { return };
+            if let Some(socket) = self.table.find(id) {
+                self.handle_deadline(&socket, at_cs, now_cs);
+            }
+        }
+    }
+
+    fn handle_ready(&self, socket: &Arc<Socket>, ready: Ready, scratch: &mut [u8]) {
+        let mut state = socket.lock();
+        let state = &mut *state;
+        if state.phase == Phase::Connecting {
+            if !self.handle_connected(socket, state) {
+                return;
+            }
+        } else if ready.writable && !state.outbox.is_empty() {
+            self.flush(socket, state);
+        }
+        if ready.readable || ready.ended {
+            self.handle_readable(socket, state, ready.ended, scratch);
+        }
+    }
+
+    fn handle_readable(&self, socket: &Arc<Socket>, state: &mut State, to_the_end: bool, scratch: &mut [u8]) {
+        if !state.reading {
+            return;
+        }
+        let done = match socket.kind {
+            SocketKind::Listen => self.accept(socket, state),
+            SocketKind::Udp => self.read_datagrams(socket, state, scratch),
+            _ => self.read(socket, state, to_the_end, scratch),
+        };
+        if !done {
+            // Others have their turn; what is left is told again. A socket that cannot be watched has gone.
+            let _ = socket.watch(state);
+        }
+    }
+
+    /// Whether a socket must not be read for now, because its owner does not keep up. It is looked at again soon.
+    pub(super) fn hold(&self, socket: &Arc<Socket>, state: &mut State) -> bool {
+        if !self.owners.is_backed_up(state.owner) {
+            return false;
+        }
+        if !std::mem::replace(&mut state.held, true) {
+            lock(&self.held).push(Arc::clone(socket));
+        }
+        true
+    }
+
+    /// Has a socket looked at in `delay_cs`, or before.
+    pub(super) fn set_deadline(&self, socket: &Socket, state: &mut State, delay_cs: u64) {
+        let at_cs = self.clock.now_cs() + delay_cs;
+        if state.deadline_cs.is_some_and(|earlier_cs| earlier_cs <= at_cs) {
+            return;
+        }
+        state.deadline_cs = Some(at_cs);
+        if lock(&self.deadlines).insert(at_cs, socket.id) {
+            socket.wake_driver();
+        }
+    }
+
+    fn handle_deadline(&self, socket: &Socket, at_cs: u64, now_cs: u64) {
+        let mut state = socket.lock();
+        let state = &mut *state;
+        if state.deadline_cs != Some(at_cs) {
+            return;
+        }
+        state.deadline_cs = None;
+        if socket.kind == SocketKind::Listen {
+            // Descriptors may be there again. A listener that cannot be watched has gone.
+            let _ = socket.watch(state);
+            return;
+        }
+        let idle_cs = u64::from(state.options.idle_cs);
+        if idle_cs == 0 || state.phase != Phase::Open || state.read_closed {
+            return;
+        }
+        if !state.reading || state.held {
+            state.silent_since_cs = now_cs; // nobody listens
+        }
+        let silent_cs = now_cs.saturating_sub(state.silent_since_cs);
+        match idle_cs.checked_sub(silent_cs) {
+            None | Some(0) => self.end(socket, state, "nothing received for too long"),
+            Some(left_cs) => self.set_deadline(socket, state, left_cs),
+        }
+    }
+
+    /// Begins to count silence, if the connection has a limit for it.
+    pub(super) fn begin_silence(&self, socket: &Socket, state: &mut State) {
+        state.silent_since_cs = self.clock.now_cs();
+        let idle_cs = u64::from(state.options.idle_cs);
+        if idle_cs > 0 && state.phase == Phase::Open && socket.kind != SocketKind::Listen {
+            self.set_deadline(socket, state, idle_cs);
+        }
+    }
+
+    /// An established socket has failed: it can only be closed now.
+    pub(super) fn fail(&self, socket: &Socket, state: &mut State, error: &io::Error) {
+        if state.phase == Phase::Closing {
+            return self.remove(socket, state);
+        }
+        if !std::mem::replace(&mut state.write_closed, true) {
+            self.emit(state, socket, EventKind::Error, 0, &address::text(error));
+        }
+        state.outbox.clear();
+    }
+
+    /// Ends a connection that breaks its limits: ERROR, CLOSE, and everything it held is given back.
+    pub(super) fn end(&self, socket: &Socket, state: &mut State, reason: &str) {
+        if state.phase != Phase::Closing {
+            self.emit(state, socket, EventKind::Error, 0, reason);
+            self.report_close(socket, state);
+        }
+        self.remove(socket, state);
+    }
+
+    pub(super) fn report_close(&self, socket: &Socket, state: &mut State) {
+        if !std::mem::replace(&mut state.close_reported, true) {
+            self.emit(state, socket, EventKind::Close, 0, "");
+        }
+    }
+
+    /// Closes the descriptor and frees the id.
+    pub(super) fn remove(&self, socket: &Socket, state: &mut State) {
+        state.phase = Phase::Gone;
+        state.reading = false;
+        state.outbox.clear();
+        socket.drop_io(state);
+        self.table.remove(socket.id);
+    }
+
+    pub(super) fn emit(&self, state: &State, socket: &Socket, kind: EventKind, ud: i32, text: &str) {
+        self.emit_to(state.owner, socket.id, kind, ud, text);
+    }
+
+    pub(super) fn emit_to(&self, owner: Handle, id: i32, kind: EventKind, ud: i32, text: &str) {
+        let text = &text.as_bytes()[..text.len().min(TEXT_BYTES)];
+        match event::loan(self.arena, owner, text.len()) {
+            Ok(mut block) => {
+                block[..text.len()].copy_from_slice(text);
+                event::seal(&mut block, text.len(), kind, id, ud);
+                self.owners.tell(owner, block);
+            }
+            Err(error) => self.owners.log(&format!(
+                "socket-server error: event of socket {id} lost: {error}"
+            )),
+        }
+    }
+}
+
+/// A descriptor that can be given up.
+pub(super) fn open_reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How soon sockets are looked at again whose owner does not keep up.
+const HELD: Duration = Duration::from_millis(1);
+/// The longest text of an event.
+const TEXT_BYTES: usize = 128;

@@ -1,0 +1,210 @@
+//! One socket: what is known of it, under its lock, and its descriptor.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fulmar_arena::BufMut;
+use socket2::SockAddr;
+
+use super::driver::Driver;
+use super::frame::FrameReader;
+use super::options::SocketOptions;
+use super::outbox::Outbox;
+use super::read_size::ReadSize;
+use crate::handle::Handle;
+
+/// What a socket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SocketKind {
+    /// Accepts connections.
+    Listen,
+    /// A connection.
+    Tcp,
+    /// Datagrams.
+    Udp,
+    /// A foreign descriptor.
+    Bind,
+    /// Closed by its owner; the rest of what it was given is being sent.
+    Closing,
+}
+
+pub(super) struct Socket {
+    pub(super) id: i32,
+    pub(super) kind: SocketKind,
+    driver: Arc<Driver>,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) owner: Handle,
+    pub(super) phase: Phase,
+    pub(super) io: Option<Io>,
+    watched: bool,
+    /// Its owner wants what arrives.
+    pub(super) reading: bool,
+    /// Listed as waiting for its owner's mailbox.
+    pub(super) held: bool,
+    pub(super) write_closed: bool,
+    pub(super) read_closed: bool,
+    pub(super) close_reported: bool,
+    /// For a listener, those of what it accepts.
+    pub(super) options: SocketOptions,
+    pub(super) input: Input,
+    pub(super) outbox: Outbox,
+    /// Where a connect may be tried next.
+    pub(super) rest: VecDeque<SockAddr>,
+    /// Where datagrams go that name no place.
+    pub(super) destination: Option<SocketAddr>,
+    /// When it is looked at next; other entries in the deadlines are stale.
+    pub(super) deadline_cs: Option<u64>,
+    /// Since when nothing has arrived.
+    pub(super) silent_since_cs: u64,
+    pub(super) received: u64,
+    pub(super) sent: u64,
+    pub(super) received_cs: u64,
+    pub(super) sent_cs: u64,
+    pub(super) name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Connecting,
+    /// Listening or accepted, and not started.
+    Fresh,
+    Open,
+    Closing,
+    Gone,
+}
+
+pub(super) enum Io {
+    Fd(OwnedFd),
+    Udp(UdpSocket),
+}
+
+/// How what arrives is read.
+pub(super) enum Input {
+    Bytes(ReadSize),
+    Frames(FrameReader<BufMut>),
+}
+
+impl AsFd for Io {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Io::Fd(fd) => fd.as_fd(),
+            Io::Udp(udp) => udp.as_fd(),
+        }
+    }
+}
+
+impl Input {
+    fn new(options: &SocketOptions) -> Input {
+        match options.framing {
+            Some(framing) => Input::Frames(FrameReader::new(framing)),
+            None => Input::Bytes(ReadSize::new()),
+        }
+    }
+
+    /// Cuts the stream as `options` say. False in the middle of a frame.
+    pub(super) fn change_to(&mut self, options: &SocketOptions) -> bool {
+        let (framing, movable) = match self {
+            Input::Bytes(_) => (None, true),
+            Input::Frames(frames) => (Some(frames.framing()), frames.is_between_frames()),
+        };
+        if framing == options.framing {
+            return true;
+        }
+        if movable {
+            *self = Input::new(options);
+        }
+        movable
+    }
+}
+
+impl Socket {
+    pub(super) fn new(
+        id: i32,
+        kind: SocketKind,
+        owner: Handle,
+        phase: Phase,
+        io: Option<Io>,
+        options: SocketOptions,
+        driver: Arc<Driver>,
+    ) -> Socket {
+        Socket {
+            id,
+            kind,
+            driver,
+            state: Mutex::new(State {
+                owner,
+                phase,
+                io,
+                watched: false,
+                reading: false,
+                held: false,
+                write_closed: false,
+                read_closed: false,
+                close_reported: false,
+                options,
+                input: Input::new(&options),
+                outbox: Outbox::default(),
+                rest: VecDeque::new(),
+                destination: None,
+                deadline_cs: None,
+                silent_since_cs: 0,
+                received: 0,
+                sent: 0,
+                received_cs: 0,
+                sent_cs: 0,
+                name: String::new(),
+            }),
+        }
+    }
+
+    /// Another socket of the same engine.
+    pub(super) fn sibling(
+        &self,
+        id: i32,
+        kind: SocketKind,
+        owner: Handle,
+        phase: Phase,
+        io: Option<Io>,
+        options: SocketOptions,
+    ) -> Socket {
+        Socket::new(id, kind, owner, phase, io, options, Arc::clone(&self.driver))
+    }
+
+    // Nothing panics under this lock short of a broken invariant.
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Watches the descriptor for what the state asks for. Edges are armed anew, so what is there already is told again.
+    pub(super) fn watch(&self, state: &mut State) -> io::Result<()> {
+        let Some(io) = &state.io else { return Ok(()) };
+        let (reads, writes) = match self.kind {
+            SocketKind::Listen => (true, false),
+            _ => (state.reading, true),
+        };
+        self.driver
+            .watch(io.as_fd(), self.id, reads, writes, state.watched)?;
+        state.watched = true;
+        Ok(())
+    }
+
+    /// Has the thread that waits look at its deadlines again.
+    pub(super) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    /// Closes the descriptor.
+    pub(super) fn drop_io(&self, state: &mut State) {
+        if let Some(io) = state.io.take()
+            && std::mem::take(&mut state.watched)
+        {
+            self.driver.unwatch(io.as_fd());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Owners that do not keep up.
+
+use std::io::Write;
+use std::net::UdpSocket;
+use std::thread;
+use std::time::Duration;
+
+use fulmar_arena::Arena;
+use fulmar_engine::{
+    Body, EventKind, Handle, ListenOptions, MailboxLimit, MessageType, Policy, ServiceOptions, SocketOptions,
+};
+
+use crate::harness::{Net, buf, wait_until};
+
+fn limited(capacity: usize, policy: Policy) -> Net {
+    Net::with(ServiceOptions::default().mailbox(MailboxLimit { capacity, policy }))
+}
+
+fn rest(net: &Net, ms: i32) {
+    net.engine
+        .send(Handle::SYSTEM, net.owner, MessageType::TEXT, ms, Body::Empty)
+        .unwrap();
+}
+
+#[test]
+fn streams_are_whole_whatever_a_mailbox_does_when_it_is_full() {
+    for policy in [
+        Policy::Block,
+        Policy::Reject,
+        Policy::DropOldest,
+        Policy::DropNewest,
+    ] {
+        let net = limited(2, policy);
+        let (_, port) = net.listen(&ListenOptions::default());
+        let (_, mut client) = net.accept(port);
+        rest(&net, 30);
+        let sent: Vec<u8> = (0..400_000u32).map(|n| (n % 251) as u8).collect();
+        let writer = {
+            let sent = sent.clone();
+            thread::spawn(move || {
+                sent.chunks(1000)
+                    .for_each(|chunk| client.write_all(chunk).unwrap());
+                client
+            })
+        };
+        assert_eq!(net.data(sent.len()), sent, "{policy:?}");
+        drop(writer.join().unwrap());
+        net.expect(EventKind::Close);
+        net.end(());
+    }
+}
+
+#[test]
+fn a_mailbox_that_blocks_does_not_stop_the_other_sockets() {
+    let net = limited(1, Policy::Block);
+    let (_, port) = net.listen(&ListenOptions::default());
+    let (id, mut client) = net.accept(port);
+    rest(&net, 300);
+    // The owner is busy and its mailbox full; more comes for it.
+    wait_until(
+        || {
+            net.engine
+                .send(Handle::SYSTEM, net.owner, MessageType::RESPONSE, 0, Body::Empty)
+                .is_ok()
+        },
+        String::new,
+    );
+    client.write_all(b"for the one that is busy").unwrap();
+    thread::sleep(Duration::from_millis(20));
+    // The socket's lock is free: others can write to it meanwhile.
+    let begun = std::time::Instant::now();
+    assert!(net.sockets().send(id, buf(b"hello"), false));
+    assert_eq!(net.sockets().info().len(), 2);
+    assert!(
+        begun.elapsed() < Duration::from_millis(200),
+        "waited for the owner"
+    );
+    assert_eq!(net.data(24), b"for the one that is busy");
+    net.end(client);
+}
+
+#[test]
+fn what_an_owner_does_not_handle_waits_in_the_system() {
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default());
+    let (id, mut client) = net.accept(port);
+    rest(&net, 500);
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let udp = net.sockets().udp(net.owner, "127.0.0.1", 0).unwrap();
+    drop((stranger, udp));
+    client
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    client.set_nodelay(true).unwrap();
+    let blocks = Arena::process().stats().live_blocks;
+    // Tiny pieces, each an event as long as there is room for events.
+    let mut sent = 0;
+    while sent < 20_000 && client.write(b"x").is_ok() {
+        sent += 1;
+        if sent % 16 == 0 {
+            thread::yield_now();
+        }
+    }
+    let held = Arena::process().stats().live_blocks - blocks;
+    assert!(held <= 1100, "{held} events wait");
+    assert_eq!(net.data(sent).len(), sent);
+    net.sockets().close(net.owner, id);
+    net.expect(EventKind::Close);
+    net.end(client);
+}
+
+#[test]
+fn a_connection_is_accepted_when_there_is_room() {
+    let net = limited(1, Policy::Reject);
+    let (_, port) = net.listen(&ListenOptions::default());
+    rest(&net, 50);
+    let clients: Vec<_> = (0..20)
+        .map(|_| std::net::TcpStream::connect(("127.0.0.1", port)).unwrap())
+        .collect();
+    for _ in &clients {
+        let id = net.expect(EventKind::Accept).ud;
+        assert!(
+            net.sockets()
+                .configure(id, &SocketOptions::default().nodelay(true))
+        );
+    }
+    net.end(clients);
+}
