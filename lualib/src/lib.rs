@@ -38,6 +38,7 @@ mod socketdriver;
 mod sproto;
 mod stack;
 mod stm;
+mod tables;
 mod tasks;
 mod vm;
 

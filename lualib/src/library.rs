@@ -8,7 +8,7 @@ use mlua::ffi::{self, lua_State};
 use crate::vm::Vm;
 use crate::{
     code_cache, core, crypt, embedded, launch, md5, memory_module, netpack, profile, socketdriver, sproto,
-    stack, stm,
+    stack, stm, tables,
 };
 
 /// Modules written in Rust.
@@ -26,6 +26,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("md5", md5::open),
     ("md5.core", md5::open),
     ("fulmar.core", launch::open),
+    ("fulmar.tables", tables::open),
 ];
 
 /// Opens the standard libraries and puts ours in front of the files.

@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
 use crate::stm::Tickets;
+use crate::tables::Tables;
 use crate::{embedded, raw, signal};
 
 /// What all Lua services of a node share.
@@ -27,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) schemas: Schemas,
     /// What `skynet.stm` hands from service to service.
     pub(crate) tickets: Tickets,
+    /// Shared tables.
+    pub(crate) tables: Tables,
     /// Where the seeds of Lua's string hashes come from.
     seed: AtomicU64,
 }
@@ -40,6 +43,7 @@ impl Node {
             loader,
             schemas: Schemas::default(),
             tickets: Tickets::new(seed),
+            tables: Tables::default(),
             seed: AtomicU64::new(seed),
         }
     }

@@ -21,7 +21,8 @@ enum Form<'a> {
     Boolean(bool),
     Integer(i64),
     Float(f64),
-    Text(Cow<'a, [u8]>),
+    /// A text, and the lowest bits of its hash if it is a key.
+    Text(Cow<'a, [u8]>, u16),
     Inner(Fragment, u8),
     Linked(Link, u8),
 }
@@ -46,8 +47,29 @@ impl<'a> Item<'a> {
         })
     }
 
+    /// Whether it is a table with a block of its own: a clone of it is another reference to that, and no copy.
+    pub fn is_block(&self) -> bool {
+        matches!(self.0, Form::Linked(..))
+    }
+
+    /// The bytes that it takes behind the slots of the node that it goes into.
+    pub(crate) fn bytes_behind(&self) -> usize {
+        match &self.0 {
+            Form::Text(text, _) if text.len() > MAX_SHORT && text.len() < OWN_BLOCK_BYTES => text.len(),
+            Form::Inner(fragment, _) => fragment.len(),
+            _ => 0,
+        }
+    }
+
     pub(crate) fn is_nil(&self) -> bool {
         matches!(self.0, Form::Nil)
+    }
+
+    pub(crate) fn marked(self, mark: u16) -> Item<'a> {
+        match self.0 {
+            Form::Text(text, _) => Item(Form::Text(text, mark)),
+            _ => self,
+        }
     }
 
     pub(crate) fn inner(fragment: Fragment) -> Item<'a> {
@@ -64,7 +86,7 @@ impl<'a> Item<'a> {
             Form::Boolean(boolean) => Content::Boolean(boolean),
             Form::Integer(integer) => Content::Integer(integer),
             Form::Float(float) => Content::Float(float),
-            Form::Text(text) => Content::Text(text),
+            Form::Text(text, mark) => Content::Text(text, mark),
             Form::Inner(fragment, _) => Content::Inner(fragment),
             Form::Linked(link, _) => Content::Linked(link),
         }
@@ -106,7 +128,7 @@ impl From<f64> for Item<'_> {
 
 impl<'a> From<&'a [u8]> for Item<'a> {
     fn from(text: &'a [u8]) -> Self {
-        Item(Form::Text(Cow::Borrowed(text)))
+        Item(Form::Text(Cow::Borrowed(text), 0))
     }
 }
 
@@ -124,7 +146,7 @@ impl From<String> for Item<'_> {
 
 impl From<Vec<u8>> for Item<'_> {
     fn from(text: Vec<u8>) -> Self {
-        Item(Form::Text(Cow::Owned(text)))
+        Item(Form::Text(Cow::Owned(text), 0))
     }
 }
 
@@ -155,6 +177,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) hash: u64,
     key: EntryKey<'a>,
     pub(crate) value: Item<'a>,
+    /// Which one it was: the last of equal keys counts.
+    order: u32,
 }
 
 /// A key, borrowed or owned.
@@ -169,6 +193,7 @@ impl<'a> Entry<'a> {
             hash: key.hash(),
             key: EntryKey::Borrowed(key),
             value,
+            order: 0,
         }
     }
 
@@ -216,6 +241,7 @@ impl<'a> Items<'a> {
             hash,
             key: EntryKey::Owned(key),
             value: value.into(),
+            order: self.entries.len() as u32,
         });
     }
 
@@ -226,6 +252,7 @@ impl<'a> Items<'a> {
                 hash: key.hash(),
                 key: owned,
                 value,
+                order: self.entries.len() as u32,
             }),
         }
     }
@@ -242,18 +269,20 @@ impl<'a> Items<'a> {
 
     /// Brings the content into the one shape that it is stored in.
     fn settle(&mut self) {
-        // The last of equal keys counts: the order among them is kept.
-        self.entries
-            .sort_by(|a, b| a.hash.cmp(&b.hash).then_with(|| a.key().cmp(&b.key())));
-        let mut kept: Vec<Entry<'a>> = Vec::with_capacity(self.entries.len());
-        for entry in self.entries.drain(..) {
-            match kept.last_mut() {
-                Some(last) if last.hash == entry.hash && last.key() == entry.key() => *last = entry,
-                _ => kept.push(entry),
+        self.entries.sort_unstable_by(|a, b| {
+            let by_hash = a.hash.cmp(&b.hash);
+            by_hash
+                .then_with(|| a.key().cmp(&b.key()))
+                .then(a.order.cmp(&b.order))
+        });
+        self.entries.dedup_by(|later, earlier| {
+            let same = later.hash == earlier.hash && later.key() == earlier.key();
+            if same {
+                std::mem::swap(later, earlier);
             }
-        }
-        kept.retain(|entry| !entry.value.is_nil());
-        self.entries = kept;
+            same
+        });
+        self.entries.retain(|entry| !entry.value.is_nil());
         while self.array.pop_if(|value| value.is_nil()).is_some() {}
         while let Some(place) = self.next_of_array() {
             self.array.push(self.entries.remove(place).value);
@@ -338,13 +367,13 @@ pub(crate) fn small<'a>(
     slots.resize(keys + entries.len(), Item::NIL);
     for (place, entry) in entries.into_iter().enumerate() {
         slots[keys + place] = match entry.key {
-            EntryKey::Borrowed(key) => key_item(key),
+            EntryKey::Borrowed(key) => key_item(key, entry.hash),
             EntryKey::Owned(Key::Integer(integer)) => integer.into(),
-            EntryKey::Owned(Key::Text(text)) => text.into_vec().into(),
+            EntryKey::Owned(Key::Text(text)) => Item::from(text.into_vec()).marked(entry.hash as u16),
         };
         slots.push(entry.value);
     }
-    node(store, SMALL, array_len as u8, slots.into_iter())
+    node(store, SMALL, array_len as u8, slots)
 }
 
 pub(crate) fn wide<'a>(
@@ -356,7 +385,7 @@ pub(crate) fn wide<'a>(
 ) -> Result<Item<'a>, BuildError> {
     let counts = [array_len, hash_len].map(|count| Item::from(count.cast_signed()));
     let [array_len, hash_len] = counts;
-    node(store, WIDE, 0, [array, hash, array_len, hash_len].into_iter())
+    node(store, WIDE, 0, vec![array, hash, array_len, hash_len])
 }
 
 /// The tree of an array part; nil when it is empty.
@@ -370,7 +399,7 @@ pub(crate) fn array_tree<'a>(store: &Store, mut values: Vec<Item<'a>>) -> Result
         let mut rest = values.into_iter();
         while rest.len() > 0 {
             let chunk: Vec<Item<'a>> = rest.by_ref().take(ARRAY_LEN).collect();
-            nodes.push(node(store, ARRAY, level, chunk.into_iter())?);
+            nodes.push(node(store, ARRAY, level, chunk)?);
         }
         if nodes.len() == 1 {
             return Ok(nodes.remove(0));
@@ -425,5 +454,5 @@ pub(crate) fn branch<'a>(store: &Store, depth: u8, trees: Vec<Tree<'a>>) -> Resu
         slots.push(sum.cast_signed().into());
     }
     slots.extend(trees.into_iter().map(|tree| tree.item));
-    node(store, BRANCH, depth, slots.into_iter())
+    node(store, BRANCH, depth, slots)
 }

@@ -24,7 +24,7 @@
 //! |---|---|
 //! | `NIL`, `FALSE`, `TRUE` | 0 |
 //! | `INTEGER`, `FLOAT` | its bits |
-//! | `TEXT` | where it begins, counted from its node: u32; its length: u32 |
+//! | `TEXT` | where it begins, counted from its node: u32; its length: u16; the lowest bits of its hash if it is a key, else 0: u16 |
 //! | `NODE` | where it begins, counted from the one that refers to it: u32; how many links of the block come before its own, counted likewise: u32 |
 //! | `LINK` | which link, counted from the first of its node |
 //! | `SHORT` + length | a text of up to 7 bytes, then zeros |
@@ -71,6 +71,9 @@ pub(crate) const WIDE_SLOTS: usize = 4;
 pub(crate) const BRANCH_BITMAP: usize = 0;
 pub(crate) const BRANCH_COUNTS: usize = 1;
 
+/// What a text in its node may be: its length has 16 bits.
+const _: () = assert!(OWN_BLOCK_BYTES <= 1 << 16);
+
 /// The most entries of a `SMALL`, in its array part and beside it. A leaf whose keys all have one hash may have more.
 pub(crate) const SMALL_LEN: usize = 32;
 /// Children of an `ARRAY`: 32.
@@ -94,4 +97,10 @@ pub(crate) const MAX_NESTING: usize = OWN_BLOCK_BYTES / HEAD;
 #[inline]
 pub(crate) fn hash_digit(hash: u64, depth: u8) -> u32 {
     ((hash >> (64 - HASH_BITS * (u32::from(depth) + 1))) & ((1 << HASH_BITS) - 1)) as u32
+}
+
+/// Length and mark of a `TEXT` that is a key: the upper half of its payload.
+#[inline]
+pub(crate) fn text_mark(len: usize, hash: u64) -> u32 {
+    len as u32 | (hash as u32) << 16
 }

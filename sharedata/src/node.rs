@@ -93,7 +93,7 @@ impl<'a> Node<'a> {
             TRUE => Slot::Boolean(true),
             INTEGER => Slot::Integer(payload.cast_signed()),
             FLOAT => Slot::Float(f64::from_bits(payload)),
-            TEXT => Slot::Text(self.bytes(payload as u32 as usize, (payload >> 32) as usize)?),
+            TEXT => Slot::Text(self.bytes(payload as u32 as usize, usize::from((payload >> 32) as u16))?),
             NODE => Slot::Node(self.inner(payload)?),
             LINK => self.linked(payload)?,
             _ if tag >= SHORT && usize::from(tag - SHORT) <= MAX_SHORT => {

@@ -124,10 +124,10 @@ impl<'s> Patch<'s> {
             // The tree is full: it becomes the first of two.
             let mut second = value;
             for level in 0..=level {
-                second = node(self.store, ARRAY, level, [second].into_iter())?;
+                second = node(self.store, ARRAY, level, vec![second])?;
             }
             let first = reuse_node(self.store, tree)?;
-            return node(self.store, ARRAY, level + 1, [first, second].into_iter());
+            return node(self.store, ARRAY, level + 1, vec![first, second]);
         }
         self.array_below(tree, level, place, value)
     }
@@ -147,7 +147,7 @@ impl<'s> Patch<'s> {
             _ => {
                 let mut item = value;
                 for level in 0..level {
-                    item = node(self.store, ARRAY, level, [item].into_iter())?;
+                    item = node(self.store, ARRAY, level, vec![item])?;
                 }
                 item
             }
@@ -157,7 +157,7 @@ impl<'s> Patch<'s> {
             Some(old) => *old = item,
             None => slots.push(item),
         }
-        node(self.store, ARRAY, level, slots.into_iter())
+        node(self.store, ARRAY, level, slots)
     }
 
     /// The array tree with its first `len` values, which are some.
@@ -181,7 +181,7 @@ impl<'s> Patch<'s> {
             0 => reuse(self.store, tree.slot(last, slots)?)?,
             _ => self.truncate_below(array_child(tree, level, last)?, level - 1, len)?,
         });
-        node(self.store, ARRAY, level, kept.into_iter())
+        node(self.store, ARRAY, level, kept)
     }
 
     /// The hash tree with another value for a key, or without it; and how many entries it has.

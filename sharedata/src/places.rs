@@ -51,7 +51,7 @@ impl Places {
 
     /// Puts another image in its place: every number given out so far is stale.
     pub fn replace(&mut self, image: Image) {
-        self.first += self.blocks.len() as u32;
+        self.first = self.first.saturating_add(self.blocks.len() as u32);
         self.blocks.clear();
         self.known.clear();
         self.last = (0, 0);

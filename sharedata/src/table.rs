@@ -378,11 +378,22 @@ impl<'a> Leaf<'a> {
             }
             KeyRef::Text(_) => None,
         };
+        // A text in its node is looked at only when length and mark are those of the key.
+        let mark = match key {
+            KeyRef::Text(text) if raw.is_none() && text.len() < OWN_BLOCK_BYTES => {
+                Some(text_mark(text.len(), key.hash()))
+            }
+            _ => None,
+        };
         for place in 0..self.entries {
             let slot = self.array + place;
-            let same = match raw {
-                Some(raw) => self.node.raw(slot, self.len)? == raw,
-                None => self.key(place)? == key,
+            let (tag, payload) = self.node.raw(slot, self.len)?;
+            let same = match (raw, mark) {
+                (Some(raw), _) => (tag, payload) == raw,
+                (None, Some(mark)) => {
+                    tag == TEXT && (payload >> 32) as u32 == mark && self.key(place)? == key
+                }
+                (None, None) => tag == LINK && self.key(place)? == key,
             };
             if same {
                 return Ok(Some(place));

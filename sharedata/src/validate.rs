@@ -62,8 +62,9 @@ impl<'a> Trial<'a> {
                 NIL | FALSE | TRUE if payload(slot) == 0 => {}
                 INTEGER | FLOAT => {}
                 TEXT if low == end - at => {
-                    self.take(end, high)?;
-                    end += high;
+                    let text = usize::from(high as u16);
+                    self.take(end, text)?;
+                    end += text;
                 }
                 NODE if low == end - at && high as u64 == self.links - first_link => {
                     end = self.node(end, nesting + 1)?;

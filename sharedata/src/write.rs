@@ -15,6 +15,10 @@ pub(crate) struct Fragment {
 }
 
 impl Fragment {
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// A block of its own.
     pub(crate) fn seal(self, store: &Store) -> Link {
         store.block(self.bytes, self.links)
@@ -37,11 +41,12 @@ pub(crate) fn node<'a>(
     store: &Store,
     kind: u8,
     aux: u8,
-    slots: impl ExactSizeIterator<Item = Item<'a>>,
+    slots: Vec<Item<'a>>,
 ) -> Result<Item<'a>, BuildError> {
     let len = slots.len();
     let count = u16::try_from(len).map_err(|_| BuildError::TooManyCollisions)?;
-    let mut bytes = Vec::with_capacity(HEAD + len * SLOT * 2);
+    let behind: usize = slots.iter().map(Item::bytes_behind).sum();
+    let mut bytes = Vec::with_capacity(HEAD + len * SLOT + behind);
     bytes.extend([kind, aux]);
     bytes.extend(count.to_le_bytes());
     bytes.resize(HEAD + len * SLOT, 0);
@@ -71,7 +76,7 @@ impl Writer<'_> {
             Content::Boolean(boolean) => self.slot(if boolean { TRUE } else { FALSE }, 0),
             Content::Integer(integer) => self.slot(INTEGER, integer.cast_unsigned()),
             Content::Float(float) => self.slot(FLOAT, float.to_bits()),
-            Content::Text(text) => return self.text(&text),
+            Content::Text(text, mark) => return self.text(&text, mark),
             Content::Inner(inner) => {
                 let payload = pair(self.fragment.bytes.len(), self.fragment.links.len());
                 self.slot(NODE, payload);
@@ -95,13 +100,14 @@ impl Writer<'_> {
         self.fragment.links.push(link);
     }
 
-    fn text(&mut self, text: &[u8]) -> Result<(), BuildError> {
+    fn text(&mut self, text: &[u8], mark: u16) -> Result<(), BuildError> {
         if text.len() <= MAX_SHORT {
             let mut payload = [0; 8];
             payload[..text.len()].copy_from_slice(text);
             self.slot(SHORT + text.len() as u8, u64::from_le_bytes(payload));
         } else if text.len() < OWN_BLOCK_BYTES {
-            self.slot(TEXT, pair(self.fragment.bytes.len(), text.len()));
+            let upper = text.len() | usize::from(mark) << 16;
+            self.slot(TEXT, pair(self.fragment.bytes.len(), upper));
             self.fragment.bytes.extend(text);
         } else if text.len() <= MAX_TEXT_BYTES {
             let mut bytes = Vec::with_capacity(HEAD + text.len());
@@ -127,7 +133,8 @@ pub(crate) enum Content<'a> {
     Boolean(bool),
     Integer(i64),
     Float(f64),
-    Text(std::borrow::Cow<'a, [u8]>),
+    /// A text, and the lowest bits of its hash if it is a key.
+    Text(std::borrow::Cow<'a, [u8]>, u16),
     Inner(Fragment),
     Linked(Link),
 }
@@ -149,18 +156,28 @@ pub(crate) fn reuse_node<'a>(store: &Store, inner: Node<'a>) -> Result<Item<'a>,
         return Ok(Item::linked(link));
     }
     let items = reuse_slots(store, inner)?;
-    node(store, inner.kind()?, inner.aux()?, items.into_iter())
+    node(store, inner.kind()?, inner.aux()?, items)
 }
 
 pub(crate) fn reuse_slots<'a>(store: &Store, node: Node<'a>) -> Result<Vec<Item<'a>>, BuildError> {
     let len = node.len()?;
-    (0..len).map(|slot| reuse(store, node.slot(slot, len)?)).collect()
+    (0..len)
+        .map(|slot| {
+            let item = reuse(store, node.slot(slot, len)?)?;
+            let (tag, payload) = node.raw(slot, len)?;
+            Ok(if tag == TEXT {
+                item.marked((payload >> 48) as u16)
+            } else {
+                item
+            })
+        })
+        .collect()
 }
 
 /// A key as it goes into a slot.
-pub(crate) fn key_item(key: KeyRef<'_>) -> Item<'_> {
+pub(crate) fn key_item(key: KeyRef<'_>, hash: u64) -> Item<'_> {
     match key {
         KeyRef::Integer(integer) => integer.into(),
-        KeyRef::Text(text) => text.into(),
+        KeyRef::Text(text) => Item::from(text).marked(hash as u16),
     }
 }

@@ -1,0 +1,70 @@
+-- fulmar.follow: boxes of named tables that follow what is published under their names.
+local skynet = require "skynet"
+local tables = require "fulmar.tables"
+
+-- `prefix` goes in front of the names in the registry; `monitor(name, version)` waits until there is another version and returns
+-- it, nil when the name is gone.
+return function(prefix, monitor)
+	local follow = {}
+	local boxes = setmetatable({}, { __mode = "v" })	-- name -> box
+	local following = {}	-- name -> a coroutine waits for its next version
+	local listeners = {}	-- name -> array of functions
+
+	local function tell(name, old)
+		local keys = tables.changed((tables.current(prefix .. name)), old)
+		for _, listener in ipairs(listeners[name]) do
+			skynet.fork(listener, keys, boxes[name])
+		end
+	end
+
+	-- Moves all boxes to the newest versions in one step, so that nobody sees one old and one new.
+	function follow.refresh()
+		for name, old in pairs(tables.refresh(boxes, prefix)) do
+			if listeners[name] and tables.version(prefix .. name) then
+				tell(name, old)
+			end
+		end
+	end
+
+	local function keep_up(name, version)
+		while boxes[name] do
+			version = monitor(name, version)
+			if not version then
+				boxes[name] = nil	-- whoever holds it keeps its last content
+				break
+			end
+			follow.refresh()
+		end
+		following[name] = nil
+	end
+
+	-- The box of a name; `ask(name)` returns its version, or raises.
+	function follow.query(name, ask)
+		local box = boxes[name]
+		if box then
+			return box
+		end
+		ask(name)
+		box = boxes[name]	-- another coroutine may have been faster
+		if box then
+			return box
+		end
+		local image, version = tables.current(prefix .. name)
+		box = tables.box(image or error(("no table %s"):format(name)))
+		boxes[name] = box
+		follow.refresh()
+		if not following[name] then
+			following[name] = true
+			skynet.fork(keep_up, name, version)
+		end
+		return box
+	end
+
+	-- Calls `listener(changed keys, box)` after each update of a box that this service holds.
+	function follow.listen(name, listener)
+		listeners[name] = listeners[name] or {}
+		table.insert(listeners[name], listener)
+	end
+
+	return follow
+end

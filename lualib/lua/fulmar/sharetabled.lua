@@ -1,0 +1,58 @@
+-- fulmar.sharetabled: the service `sharetable` runs sources and publishes what they return.
+local skynet = require "skynet"
+local codecache = require "skynet.codecache"
+local tables = require "fulmar.tables"
+local announce = require "fulmar.announce" "sharetable/"
+
+codecache.mode "OFF"
+
+local versions = {}	-- name -> weak set of its images
+
+local function share(name, image)
+	versions[name] = versions[name] or setmetatable({}, { __mode = "k" })
+	versions[name][image] = true
+	announce.publish { [name] = image }
+end
+
+local function run(name, chunk, ...)
+	local result = chunk(...)
+	if type(result) ~= "table" then
+		error(("Not a table, it's a %s."):format(type(result)), 0)
+	end
+	share(name, tables.build(result, true))
+end
+
+local function environment()
+	return setmetatable({}, { __index = _ENV })
+end
+
+local command = {}
+
+function command.loadfile(name, ...)
+	run(name, assert(loadfile(name, "t", environment())), ...)
+end
+
+function command.loadstring(name, source, ...)
+	run(name, assert(load(source, "@" .. name, "t", environment())), ...)
+end
+
+function command.loadtable(name, token)
+	share(name, tables.claim(token))
+end
+
+skynet.dispatch("lua", function(_, _, name, ...)
+	skynet.retpack(command[name](...))
+end)
+
+skynet.info_func(function()
+	local info = {}
+	for name, images in pairs(versions) do
+		local image, version = tables.current("sharetable/" .. name)
+		local history = 0
+		for _ in pairs(images) do
+			history = history + 1
+		end
+		info[name] = { current = version, size = tables.size(image), history = history }
+	end
+	return info
+end)

@@ -1,0 +1,100 @@
+-- skynet.sharedata: read-only tables that many services read in place, and that follow updates. A face of the service sharedatad.
+local skynet = require "skynet"
+local tables = require "fulmar.tables"
+local new_follow = require "fulmar.follow"
+
+local sharedata = {}
+local service
+
+skynet.init(function()
+	service = skynet.uniqueservice "sharedatad"
+end)
+
+local follow = new_follow("", function(name, version)
+	return skynet.call(service, "lua", "monitor", name, version)
+end)
+
+-- A box as plain tables.
+local function plain(value)
+	if not tables.isbox(value) then
+		return value
+	end
+	local copy = {}
+	for k, v in pairs(value) do
+		copy[k] = plain(v)
+	end
+	return copy
+end
+
+-- What is sent for a value: a token for a table, which is built here. The token lives as long as the second result.
+local function packed(value)
+	if type(value) ~= "table" then
+		return value
+	end
+	local image = tables.build(plain(value))
+	return tables.token(image), image
+end
+
+function sharedata.new(name, value, ...)
+	local sent <const>, _image = packed(value)
+	skynet.call(service, "lua", "new", name, sent, ...)
+end
+
+function sharedata.update(name, value, ...)
+	local sent <const>, _image = packed(value)
+	skynet.call(service, "lua", "update", name, sent, ...)
+end
+
+function sharedata.delete(name)
+	skynet.call(service, "lua", "delete", name)
+end
+
+-- Publishes { name = table, or false to delete it } in one step.
+function sharedata.batch(batch)
+	local sent, images = {}, {}
+	for name, value in pairs(batch) do
+		sent[name], images[name] = packed(value)
+	end
+	skynet.call(service, "lua", "batch", sent)
+end
+
+-- Changes one place: `path` is a key or an array of keys.
+function sharedata.patch(name, path, value)
+	skynet.call(service, "lua", "patch", name, type(path) == "table" and path or { path }, value)
+end
+
+local function ask(name)
+	return skynet.call(service, "lua", "query", name)
+end
+
+-- With the option "plain", tables of one's own, filled and fast; they follow nothing.
+function sharedata.query(name, option)
+	if option == "plain" then
+		return sharedata.deepcopy(name)
+	end
+	return follow.query(name, ask)
+end
+
+function sharedata.deepcopy(name, ...)
+	ask(name)
+	return tables.copy(tables.current(name) or error(("no table %s"):format(name)), ...)
+end
+
+function sharedata.flush()
+	follow.refresh()
+	collectgarbage()
+end
+
+-- Waits for the next version of a table, and returns the keys at its top that have changed; nil when it was deleted.
+function sharedata.wait(name)
+	local old, version = tables.current(name)
+	ask(name)
+	if skynet.call(service, "lua", "monitor", name, version) then
+		return tables.changed((tables.current(name)), old)
+	end
+end
+
+-- Calls listener(changed keys, object) after each update of an object that this service holds.
+sharedata.listen = follow.listen
+
+return sharedata

@@ -1,0 +1,308 @@
+//! `fulmar.tables`: shared tables (`fulmar-sharedata`) for Lua. sharedata, sharetable and datasheet are faces of this module.
+//!
+//! An image is a userdata (`image`); what services send each other is a token for one, or its name. `build` makes images of
+//! Lua tables, `copy` makes Lua tables of images, and `proxy` has what stands for a table that is read in place.
+
+mod build;
+mod copy;
+mod image;
+mod proxy;
+mod shared;
+
+use std::ffi::{CStr, c_int};
+use std::path::Path;
+use std::ptr;
+use std::sync::Arc;
+
+use fulmar_sharedata::Key;
+use mlua::ffi::{self, lua_State};
+
+use crate::raw;
+use crate::stack::{self, Failure, native};
+use crate::vm::Vm;
+
+pub(crate) use self::shared::Tables;
+
+const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"build", build),
+    (c"patch", patch),
+    (c"token", token),
+    (c"claim", claim),
+    (c"publish", publish),
+    (c"current", current),
+    (c"version", version),
+    (c"names", names),
+    (c"changed", changed),
+    (c"copy", copy),
+    (c"save", save),
+    (c"load", load),
+    (c"size", size),
+    (c"box", proxy::new),
+    (c"update", proxy::update),
+    (c"refresh", proxy::refresh),
+    (c"next", proxy::next),
+    (c"isbox", proxy::is_box),
+];
+
+/// Opens the module.
+pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned. Stack: one result.
+    unsafe {
+        ffi::lua_createtable(state, 0, FUNCTIONS.len() as c_int);
+        stack::register(state, FUNCTIONS);
+        1
+    }
+}
+
+/// The node's shared tables.
+unsafe fn tables<'a>(state: *mut lua_State) -> &'a Tables {
+    // SAFETY: the node outlives every state of it.
+    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).tables }
+}
+
+/// The name at `index`.
+unsafe fn name<'a>(state: *mut lua_State, index: c_int) -> Result<&'a str, Failure> {
+    // SAFETY: the string stays on the stack while the native runs. Stack: unchanged.
+    unsafe {
+        let bytes = stack::bytes_at(state, index).ok_or("bad argument (a name must be a string)")?;
+        std::str::from_utf8(bytes).map_err(|_| "bad argument (a name must be UTF-8)".into())
+    }
+}
+
+/// The key at `index`, as `build` would take it.
+unsafe fn key_at(state: *mut lua_State, index: c_int) -> Result<Key, Failure> {
+    // SAFETY: the string is on the stack while it is copied. Stack: unchanged.
+    unsafe { build::key(state, *raw::at(state, index)).map(|key| key.to_key()) }
+}
+
+native! {
+    /// `build(table [, strict]) -> image`: strictly, a metatable raises.
+    fn build(state) {
+        // SAFETY: the userdata is made before anything is owned; building runs no Lua code. Stack: one result.
+        unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
+            let strict = ffi::lua_toboolean(state, 2) != 0;
+            ffi::lua_settop(state, 1);
+            let place = image::push_empty(state);
+            (*place).image = Some(build::image(state, 1, tables(state).store(), strict)?);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `patch(image, value, key, ...) -> image`
+    fn patch(state) {
+        // SAFETY: as in `build`. Stack: one result.
+        unsafe {
+            let top = ffi::lua_gettop(state);
+            stack::make_room(state)?;
+            let place = image::push_empty(state);
+            let old = image::at(state, 1)?;
+            let path = (3..=top).map(|index| key_at(state, index)).collect::<Result<Vec<_>, _>>()?;
+            let value = build::item(state, 2, old.store())?;
+            (*place).image = Some(old.patch(&path, Some(value)).map_err(|error| error.to_string())?);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `token(image) -> lightuserdata`: good for one `claim`, and no longer than the image.
+    fn token(state) {
+        // SAFETY: a light userdata needs no memory. Stack: one result.
+        unsafe {
+            let place = image::place(state, 1)?;
+            let image = (*place).image.clone().ok_or("the image is closed")?;
+            (*place).token = tables(state).stage(image);
+            ffi::lua_pushlightuserdata(state, ptr::without_provenance_mut((*place).token));
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `claim(token) -> image`
+    fn claim(state) {
+        // SAFETY: the userdata is made before anything is owned. Stack: one result.
+        unsafe {
+            let token = match ffi::lua_type(state, 1) {
+                ffi::LUA_TLIGHTUSERDATA => ffi::lua_touserdata(state, 1).addr(),
+                _ => 0,
+            };
+            let place = image::push_empty(state);
+            let image = tables(state).claim(token);
+            (*place).image = Some(image.ok_or("the table is gone: who made it has ended, or it was taken before")?);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `publish(name, image | nil, ...)`: all of them in one step; nil takes a name away. Returns the new version.
+    fn publish(state) {
+        // SAFETY: the names stay on the stack; no Lua code runs. Stack: one result.
+        unsafe {
+            let top = ffi::lua_gettop(state);
+            let mut batch = Vec::with_capacity(top as usize / 2);
+            for index in (1..=top).step_by(2) {
+                let image = match ffi::lua_type(state, index + 1) {
+                    ffi::LUA_TNIL | ffi::LUA_TNONE => None,
+                    _ => Some(image::at(state, index + 1)?.clone()),
+                };
+                batch.push((name(state, index)?, image));
+            }
+            let version = tables(state).registry().publish_all(batch);
+            ffi::lua_settop(state, 0);
+            ffi::lua_pushinteger(state, version.cast_signed());
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `current(name) -> image, version | nothing`
+    fn current(state) {
+        // SAFETY: the userdata is made before anything is owned. Stack: at most two results.
+        unsafe {
+            name(state, 1)?;
+            let place = image::push_empty(state);
+            let snapshot = tables(state).registry().snapshot();
+            let name = name(state, 1)?;
+            let (Some(image), Some(version)) = (snapshot.image(name), snapshot.version_of(name)) else {
+                return Ok(0);
+            };
+            (*place).image = Some(image.clone());
+            ffi::lua_pushinteger(state, version.cast_signed());
+            Ok(2)
+        }
+    }
+}
+
+native! {
+    /// `version(name) -> integer | nil`
+    fn version(state) {
+        // SAFETY: nothing is owned when the result is pushed. Stack: one result.
+        unsafe {
+            let version = tables(state).registry().snapshot().version_of(name(state, 1)?);
+            match version {
+                Some(version) => ffi::lua_pushinteger(state, version.cast_signed()),
+                None => ffi::lua_pushnil(state),
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `names(prefix) -> { name ... }`: the names that begin so, without that beginning.
+    fn names(state) {
+        // SAFETY: the names move into the service's memory before they are pushed. Stack: one result.
+        unsafe {
+            ffi::luaL_checklstring(state, 1, ptr::null_mut());
+            ffi::lua_settop(state, 1);
+            ffi::lua_createtable(state, 0, 0);
+            let mut place = 0;
+            loop {
+                let found = {
+                    let snapshot = tables(state).registry().snapshot();
+                    let mut names: Vec<&str> = snapshot.names().filter_map(|known| known.strip_prefix(name(state, 1).ok()?)).collect();
+                    names.sort_unstable();
+                    names.get(place).map(|name| (*name).to_owned())
+                };
+                let Some(found) = found else { return Ok(1) };
+                place += 1;
+                stack::push_text(state, found);
+                ffi::lua_rawseti(state, 2, place as ffi::lua_Integer);
+            }
+        }
+    }
+}
+
+native! {
+    /// `changed(image, old) -> { key ... }`
+    fn changed(state) {
+        // SAFETY: the keys move into the image's userdata before they are pushed. Stack: one result.
+        unsafe {
+            ffi::lua_settop(state, 2);
+            let keys = image::at(state, 1)?.changed_keys(image::at(state, 2)?).map_err(|error| error.to_string())?;
+            let place = image::place(state, 1)?;
+            (*place).keys = keys;
+            ffi::lua_createtable(state, 0, 0);
+            for index in 0..(*place).keys.len() {
+                match &(&(*place).keys)[index] {
+                    Key::Integer(integer) => ffi::lua_pushinteger(state, *integer),
+                    Key::Text(text) => stack::push_bytes(state, text),
+                }
+                ffi::lua_rawseti(state, 3, index as ffi::lua_Integer + 1);
+            }
+            (*place).keys = Vec::new();
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `copy(image, key, ...) -> value | nil`
+    fn copy(state) {
+        // SAFETY: the image is on the stack while it is read. Stack: one result.
+        unsafe {
+            let top = ffi::lua_gettop(state);
+            stack::make_room(state)?;
+            let image = image::at(state, 1)?;
+            let found = {
+                let path = (2..=top).map(|index| key_at(state, index)).collect::<Result<Vec<_>, _>>()?;
+                match image.at(&path) {
+                    Ok(value) => value,
+                    Err(fulmar_sharedata::ReadError::Damaged(damaged)) => return Err(damaged.to_string().into()),
+                    Err(_) => {
+                        ffi::lua_pushnil(state);
+                        return Ok(1);
+                    }
+                }
+            };
+            copy::push(state, found, 0)?;
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `save(image, path)`
+    fn save(state) {
+        // SAFETY: the path is on the stack. Stack: unchanged.
+        unsafe {
+            let image = image::at(state, 1)?;
+            image.save(Path::new(name(state, 2)?)).map_err(|error| error.to_string())?;
+            Ok(0)
+        }
+    }
+}
+
+native! {
+    /// `load(path) -> image`: a file that `save` or `fulmar data build` has written, read in place.
+    fn load(state) {
+        // SAFETY: the userdata is made before anything is owned. Stack: one result.
+        unsafe {
+            name(state, 1)?;
+            let place = image::push_empty(state);
+            let path = Path::new(name(state, 1)?);
+            let image = tables(state).store().map(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            (*place).image = Some(image);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `size(image) -> bytes`: of all its blocks.
+    fn size(state) {
+        // SAFETY: nothing is owned when the result is pushed. Stack: one result.
+        unsafe {
+            let image = image::at(state, 1)?;
+            let (_, bytes) = image.sizes_beside(image).map_err(|error| error.to_string())?;
+            ffi::lua_pushinteger(state, bytes.cast_signed());
+            Ok(1)
+        }
+    }
+}

@@ -1,0 +1,323 @@
+-- sharedata, sharetable, datasheet: bad input, updates under readers, batches, patches.
+local skynet = require "skynet"
+local sharedata = require "skynet.sharedata"
+local corelib = require "skynet.sharedata.corelib"
+local sharetable = require "skynet.sharetable"
+local builder = require "skynet.datasheet.builder"
+local datasheet = require "skynet.datasheet"
+local dump = require "skynet.datasheet.dump"
+require "skynet.manager"
+local try = require "try"
+
+local roles = {}
+
+-- Answers whether the two tables of a batch were ever seen apart.
+function roles.batch()
+	local apart = 0
+	skynet.start(function()
+		local a, b = sharedata.query "batch_a", sharedata.query "batch_b"
+		skynet.fork(function()
+			while true do
+				if a.n ~= b.n then apart = apart + 1 end
+				skynet.yield()
+			end
+		end)
+		skynet.dispatch("lua", function() skynet.retpack(a.n, apart) end)
+	end)
+end
+
+-- Builds a table and ends before it is published.
+function roles.dying()
+	skynet.start(function()
+		local tables = require "fulmar.tables"
+		local image = tables.build { n = 1 }
+		local token = tables.token(image)
+		skynet.dispatch("lua", function()
+			skynet.retpack(token)
+			skynet.exit()
+		end)
+	end)
+end
+if try.role(roles, ...) then return end
+
+local raises = try.raises
+local soon = try.until_true
+
+try.main(function()
+	try.ours("what cannot be shared is refused where it is given", function()
+		local circle = {}
+		circle.circle = circle
+		raises("Unsupport type function to serialize", sharedata.new, "bad", { f = print })
+		raises("serialize can't pack too depth table", sharedata.new, "bad", circle)
+		local deep = {}
+		for _ = 1, 200 do deep = { deep } end
+		raises("serialize can't pack too depth table", sharedata.new, "bad", deep)
+		raises("", sharedata.new, "bad", { [1.5] = 1 })
+		raises("", sharedata.new, "bad", { [true] = 1 })
+		raises("", sharedata.new, "bad", { [print] = 1 })
+		raises("", sharedata.new, "bad", { co = coroutine.create(print) })
+		raises("", sharedata.query, "bad")
+	end)
+
+	try.case("sources with errors", function()
+		raises("call failed", sharedata.new, "bad", "return {")
+		raises("call failed", sharedata.new, "bad", "error 'no'")
+		raises("call failed", sharedata.new, "bad", "@/no/such/file.lua")
+		raises("call failed", sharedata.new, "bad", "return { f = print }")
+		raises("call failed", sharetable.loadstring, "bad", "return 1")
+		raises("call failed", sharetable.loadstring, "bad", "return setmetatable({}, {})")
+		raises("call failed", sharetable.loadfile, "/no/such/file.lua")
+		raises("call failed", sharedata.query, "bad")
+		try.equal(sharetable.query "bad", nil)
+	end)
+
+	try.case("globals of a source are the data when it returns none", function()
+		sharedata.new("globals", "a, b = ..., { 1, 2 }", 7)
+		local t = sharedata.query "globals"
+		try.equal(t.a, 7)
+		try.equal(#t.b, 2)
+		try.equal(t.print, nil)
+		sharedata.new "empty"
+		try.equal(next(sharedata.deepcopy "empty"), nil)
+	end)
+
+	try.case("a name that is gone", function()
+		sharedata.new("gone", { n = 1, part = { m = 2 } })
+		local t = sharedata.query "gone"
+		local part = t.part
+		sharedata.delete "gone"
+		skynet.sleep(1)
+		try.equal(t.n, 1)
+		try.equal(part.m, 2)
+		raises("call failed", sharedata.query, "gone")
+		raises("call failed", sharedata.deepcopy, "gone")
+		raises("call failed", sharedata.delete, "gone")
+		sharedata.new("gone", { n = 3 })
+		try.equal(sharedata.query "gone".n, 3)
+	end)
+
+	try.case("writing raises, and says where", function()
+		sharedata.new("written", { a = { b = { 1 } }, n = 1 })
+		local t = sharedata.query "written"
+		local b = t.a.b
+		for _ = 1, 3 do	-- cold, read once, warm
+			raises("Error newindex, the key []", function() t.n = 2 end)
+			raises("Error newindex, the key [.a.b]", function() b[1] = 2 end)
+			raises("Error newindex, the key [.a.b]", function() b.new = 2 end)
+			try.equal(t.n + b[1], 2)
+		end
+		raises("Invalid key 1.5", function() return t[1.5] end)
+		try.equal(t[1.0], nil)
+		try.equal(b[1.0], 1)
+		try.equal(t[print], nil)
+	end)
+
+	try.ours("parts are the same tables when they are read again, and follow updates", function()
+		sharedata.new("follow", { a = { b = { c = 1 } }, list = { 1, 2, 3 } })
+		local t = sharedata.query "follow"
+		local a, b = t.a, t.a.b
+		try.equal(a, t.a)
+		try.equal(b, t.a.b)
+		try.equal(b.c + b.c + b.c, 3)
+		sharedata.update("follow", { a = { b = { c = 2 } }, list = { 1 } })
+		soon(function() return b.c == 2 end)
+		try.equal(a, t.a)
+		try.equal(b, a.b)
+		try.equal(#t.list, 1)
+		sharedata.update("follow", { a = 5 })
+		soon(function() return t.a == 5 end)
+		raises("The key [.a.b] doesn't exist after update", function() return b.c end)
+		raises("The key [.a] doesn't exist after update", function() return a.b end)
+		sharedata.update("follow", { a = { b = { c = 4 } } })
+		soon(function() return b.c == 4 end)
+	end)
+
+	try.case("walking: wide tables, holes in the middle of updates", function()
+		local wide = { "first", "second" }
+		for i = 1, 2000 do wide["k" .. i] = { i } end
+		sharedata.new("wide", wide)
+		local t = sharedata.query "wide"
+		local n, sum = 0, 0
+		for k, v in pairs(t) do
+			n = n + 1
+			if type(v) == "table" then
+				sum = sum + v[1]
+				try.equal(v, t[k])
+			end
+		end
+		try.equal(n, 2002)
+		try.equal(sum, 2001000)
+		collectgarbage()
+		try.equal(t.k77[1], 77)
+		local copy = skynet.unpack(skynet.packstring(t))
+		try.equal(copy.k2000[1], 2000)
+		try.equal(#copy, 2)
+	end)
+
+	try.ours("patch changes one place for everybody", function()
+		sharedata.new("patched", { item = { price = 1, tags = { "a", "b" } }, other = { 1 } })
+		local t = sharedata.query "patched"
+		local tags = t.item.tags
+		local told
+		sharedata.listen("patched", function(keys) told = keys end)
+		sharedata.patch("patched", { "item", "price" }, 2.5)
+		soon(function() return t.item.price == 2.5 end)
+		soon(function() return told end)
+		try.equal(table.concat(told, ","), "item")
+		sharedata.patch("patched", { "item", "tags", 3 }, "c")
+		soon(function() return #tags == 3 end)
+		sharedata.patch("patched", "new", { deep = { 1 } })
+		soon(function() return t.new and t.new.deep[1] == 1 end)
+		sharedata.patch("patched", "other", nil)
+		soon(function() return t.other == nil end)
+		raises("call failed", sharedata.patch, "patched", { "nothing", "here" }, 1)
+		raises("call failed", sharedata.patch, "nothing", "here", 1)
+		raises("call failed", sharedata.patch, "patched", {}, 1)
+		raises("", sharedata.patch, "patched", "f", print)
+		raises("call failed", sharedata.patch, "patched", 1.5, 1)
+	end)
+
+	try.ours("wait tells the changed keys", function()
+		sharedata.new("waited", { a = 1, b = { 1 }, c = { 2 } })
+		local waiting = try.later(sharedata.wait, "waited")
+		skynet.sleep(1)
+		sharedata.update("waited", { a = 1, b = { 2 }, d = 4 })
+		local ok, keys = waiting()
+		try.equal(ok, true)
+		table.sort(keys)
+		try.equal(table.concat(keys, ","), "b,c,d")
+		raises("", sharedata.wait, "never made")
+	end)
+
+	try.ours("a batch is never seen in part", function()
+		sharedata.batch { batch_a = { n = 0 }, batch_b = { n = 0 } }
+		local reader = skynet.newservice(SERVICE_NAME, "batch")
+		for n = 1, 50 do
+			sharedata.batch { batch_a = { n = n }, batch_b = { n = n } }
+		end
+		local seen, apart
+		soon(function()
+			seen, apart = skynet.call(reader, "lua")
+			return seen == 50
+		end)
+		try.equal(apart, 0)
+		sharedata.batch { batch_a = false }
+		raises("call failed", sharedata.query, "batch_a")
+	end)
+
+	try.ours("a writer that ends between build and publish leaves nothing", function()
+		local token = skynet.call(skynet.newservice(SERVICE_NAME, "dying"), "lua")
+		local tables = require "fulmar.tables"
+		soon(function() return not pcall(tables.claim, token) end)
+		raises("", tables.claim, nil)
+		raises("", tables.claim, 7)
+		local image = tables.build { 1 }
+		local again = tables.token(image)
+		tables.claim(again)
+		raises("", tables.claim, again)
+		raises("", tables.box, {})
+		raises("", tables.update, {}, image)
+		raises("", tables.publish, "name", 5)
+	end)
+
+	try.ours("plain tables on request", function()
+		sharedata.new("plain", { a = { 1 } })
+		local t = sharedata.query("plain", "plain")
+		t.a[1] = 2
+		try.equal(t.a[1], 2)
+		try.equal(getmetatable(t), nil)
+		try.equal(sharedata.query "plain".a[1], 1)
+	end)
+
+	try.ours("images in files", function()
+		local tables = require "fulmar.tables"
+		local path = os.tmpname()
+		tables.save(tables.build { list = { 1, 2 }, name = ("x"):rep(5000) }, path)
+		local image = tables.load(path)
+		try.equal(tables.copy(image, "list", 2), 2)
+		try.equal(#tables.box(image).name, 5000)
+		local f = assert(io.open(path, "r+b"))
+		f:seek("set", 60)
+		f:write "damage"
+		f:close()
+		raises("", function() return tables.copy(tables.load(path)) end)
+		os.remove(path)
+		raises("", tables.load, path)
+	end)
+
+	try.ours("corelib counts, and updates what is dirty only", function()
+		local host = corelib.host
+		local a, b = host.new { n = 1 }, host.new { n = 2 }
+		local box = corelib.box(a)
+		try.equal(box.n, 1)
+		raises("Only dirty object can be update", corelib.update, box, b)
+		host.markdirty(a)
+		corelib.update(box, b)
+		try.equal(box.n, 2)
+		try.equal(corelib.copy(b).n, 2)
+	end)
+
+	try.ours("sharetable: shared as they are, next and all", function()
+		sharetable.loadtable("st", { 10, 20, sub = { x = 1 } })
+		local t = sharetable.query "st"
+		try.equal(t, sharetable.query "st")
+		local keys = {}
+		for k in next, t do keys[#keys + 1] = tostring(k) end
+		table.sort(keys)
+		try.equal(table.concat(keys, ","), "1,2,sub")
+		try.equal(select("#", table.unpack(t)), 2)
+		try.equal(table.concat(t, ","), "10,20")
+		raises("", function() t.sub = 1 end)
+		raises("", function() t.sub.y = 1 end)
+		raises("", sharetable.loadtable, "bad", { f = setmetatable({}, {}) })
+		sharetable.loadtable("st2", { 1 })
+		local all = sharetable.queryall { "st", "st2", "none" }
+		try.equal(all.st, t)
+		try.equal(all.st2[1], 1)
+		try.equal(all.none, nil)
+		try.equal(sharetable.queryall().st, t)
+		sharetable.loadtable("st", { 30 })
+		try.equal(t[1], 10)
+		try.equal(sharetable.query "st"[1], 30)
+		sharetable.update "st"
+		try.equal(t[1], 30)
+	end)
+
+	try.ours("datasheet: documents, their limits, and tables that stay", function()
+		builder.new("sheet", { n = 1 << 40, s = "a\0b", list = { { v = 1 }, { v = 2 } } })
+		local t = datasheet.query "sheet"
+		try.equal(math.type(t.n), "float")
+		try.equal(t.s, "a")
+		local second = t.list[2]
+		builder.update("sheet", { list = { { v = 3 }, { v = 4 } } })
+		soon(function() return second.v == 4 end)
+		try.equal(t.list[2], second)
+		raises("assertion failed!", builder.new, "sheet", {})
+		raises("assertion failed!", builder.update, "no sheet", {})
+		raises("Unsupport value", builder.new, "bad", { f = print })
+		raises("Unsupport value", builder.compile, { [1.5] = 1 })
+		raises("", builder.new, "bad", "no document")
+		raises("", datasheet.query, "bad")
+		builder.new("bad", {})
+		raises("", datasheet.query, "bad")	-- remembered
+	end)
+
+	try.ours("datasheet.dump: there and back, and numbers that stay", function()
+		local old = dump.dump { a = { 1 }, b = { 2 }, n = -5, f = 0.5, yes = true }
+		local t, numbers = dump.undump(old)
+		try.equal(t.n, -5)
+		try.equal(t.f, 0.5)
+		try.equal(t.yes, true)
+		local new = dump.diff(old, dump.dump { aa = { 9 }, b = { 3 } })
+		local u, renumbered = dump.undump(new)
+		try.equal(renumbered[u.b], numbers[t.b])
+		try.equal(u.b[1], 3)
+		try.equal(u.aa[1], 9)
+		for cut = 0, #old - 1, 3 do
+			pcall(dump.undump, old:sub(1, cut))
+		end
+		for i = 1, #old do
+			pcall(dump.undump, old:sub(1, i - 1) .. string.char(old:byte(i) ~ 0xff) .. old:sub(i + 1))
+		end
+	end)
+end)
