@@ -70,7 +70,7 @@ mod public {
     pub use crate::message::{Body, Message, MessageType, Payload, RemoteMessage, RemoteName};
     pub use crate::net::{
         Event, EventKind, FrameError, FramePrefix, FrameReader, FrameTooLong, Framing, ListenOptions,
-        SocketInfo, SocketKind, SocketOptions, Sockets, unpack_address,
+        OwnSockets, SocketInfo, SocketKind, SocketOptions, Sockets, unpack_address,
     };
     pub use crate::random::Random;
     pub use crate::service::{

@@ -12,7 +12,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `sockets` | the face: what services ask for |
+//! | `sockets`, `own` | the face: what programs ask for, and services in their own name |
 //! | `shared` | what the parts work on; rounds of events; ends |
 //! | `connect`, `listen`, `read`, `write`, `udp`, `foreign` | what is done with a socket |
 //! | `socket`, `table` | one socket and its lock; all of them by id |
@@ -29,6 +29,7 @@ mod frame;
 mod listen;
 mod options;
 mod outbox;
+mod own;
 mod read;
 mod read_size;
 mod shared;
@@ -42,6 +43,7 @@ pub use self::address::unpack_address;
 pub use self::event::{Event, EventKind};
 pub use self::frame::{FrameError, FramePrefix, FrameReader, FrameTooLong, Framing};
 pub use self::options::{ListenOptions, SocketOptions};
+pub use self::own::OwnSockets;
 pub(crate) use self::shared::Owners;
 pub use self::socket::SocketKind;
 pub use self::sockets::{SocketInfo, Sockets};

@@ -14,6 +14,7 @@ use crate::engine::Engine;
 use crate::error::{SendError, SendFailure};
 use crate::handle::Handle;
 use crate::message::{Body, Message, MessageType, RemoteName};
+use crate::net::OwnSockets;
 
 /// A service's view of the engine.
 ///
@@ -63,6 +64,11 @@ impl Context {
     /// The engine that runs it.
     pub fn engine(&self) -> &Engine {
         &self.cell.engine
+    }
+
+    /// The sockets of the node, with this service as their owner.
+    pub fn sockets(&self) -> OwnSockets<'_> {
+        OwnSockets::new(self.engine().sockets(), self.handle())
     }
 
     /// A fresh session number, from 1 to `i32::MAX` and then from 1 again.
