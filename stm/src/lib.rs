@@ -62,8 +62,9 @@
 //!
 //! # Cost
 //!
-//! A commit allocates one node and takes a lock among the writers of its box; a reader that moves on pays one swap-free load and a
-//! count, wait-free in arc-swap. With nothing new a reader costs nothing but its own size: two pointers and two words.
+//! A commit makes one allocation and takes a lock that only the writers of its box share. A reader that moves on loads a pointer and counts
+//! it, in a bounded number of steps whatever the writers do. A reader that has nothing new is two pointers and two words of
+//! memory, and a version is kept once, however many hold it.
 
 #![forbid(unsafe_code)]
 

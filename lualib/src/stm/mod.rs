@@ -3,7 +3,6 @@
 //! A box's values are frozen blocks of the arena. A reader's function gets a pointer into the block that all readers share (`shown`);
 //! what goes from service to service is a ticket (`tickets`).
 
-mod boxes;
 mod shown;
 mod tickets;
 mod watch;
@@ -18,6 +17,7 @@ use fulmar_stm::{Reader, Writer};
 use mlua::ffi::{self, lua_State};
 
 use self::watch::Watch;
+use crate::boxed::{self, Boxed};
 use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::Vm;
 use crate::{sproto, tasks};
@@ -44,7 +44,7 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
         ffi::lua_createtable(state, 0, PUBLIC.len() as c_int);
         stack::register(state, PUBLIC);
         ffi::lua_setfield(state, -2, c"public".as_ptr());
-        boxes::push_metatable::<Reader>(state);
+        boxed::push_metatable::<Reader>(state);
         ffi::lua_createtable(state, 0, 1);
         ffi::lua_pushvalue(state, -1);
         ffi::lua_setfield(state, -3, c"__index".as_ptr());
@@ -52,6 +52,32 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
         ffi::lua_pop(state, 1);
         1
     }
+}
+
+impl Boxed for Writer {
+    const METATABLE: &'static CStr = c"stm.writer";
+    const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] = &[(c"__call", commit)];
+}
+
+impl Boxed for Reader {
+    const METATABLE: &'static CStr = c"stm.reader";
+    const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] = &[(c"__call", read)];
+}
+
+impl Boxed for Watch {
+    const METATABLE: &'static CStr = c"stm.watch";
+    const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] =
+        &[(c"__close", boxed::collect::<Watch>)];
+}
+
+unsafe fn writer_argument(state: *mut lua_State) -> Result<*mut Option<Writer>, Failure> {
+    // SAFETY: the userdata is on the stack. Stack: unchanged.
+    unsafe { boxed::place(state, 1) }.ok_or_else(|| NO_WRITER.into())
+}
+
+unsafe fn reader_argument(state: *mut lua_State) -> Result<*mut Option<Reader>, Failure> {
+    // SAFETY: the userdata is on the stack. Stack: unchanged.
+    unsafe { boxed::place(state, 1) }.ok_or_else(|| NO_READER.into())
 }
 
 /// The node's tickets.
@@ -91,7 +117,7 @@ native! {
                 stack::check_bytes(state, 1);
             }
             ffi::lua_settop(state, 2);
-            let place = boxes::push_empty::<Writer>(state);
+            let place = boxed::push_empty::<Writer>(state);
             *place = Some(Writer::new(value(state, 1)?));
             Ok(1)
         }
@@ -103,7 +129,7 @@ native! {
     fn commit(state) {
         // SAFETY: the userdata stays at index 1. No Lua code runs once the value is taken. Stack: unchanged.
         unsafe {
-            let place = boxes::known::<Writer>(state, 1)?;
+            let place = boxed::known::<Writer>(state, 1).ok_or(NO_WRITER)?;
             publish(place, value(state, 2)?)
         }
     }
@@ -123,9 +149,9 @@ native! {
     fn committer(state) {
         // SAFETY: nothing is owned. Stack: one result.
         unsafe {
-            boxes::argument::<Writer>(state, 1)?;
+            writer_argument(state)?;
             ffi::lua_settop(state, 3);
-            boxes::push_metatable::<Writer>(state);
+            boxed::push_metatable::<Writer>(state);
             ffi::lua_insert(state, 1);
             ffi::lua_pushcclosure(state, commit_encoded, 4);
             Ok(1)
@@ -143,7 +169,7 @@ native! {
             ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
             ffi::lua_pushvalue(state, ffi::lua_upvalueindex(4));
             sproto::with_encoded(state, |bytes| {
-                let place = boxes::known::<Writer>(state, ffi::lua_upvalueindex(2))?;
+                let place = boxed::known::<Writer>(state, ffi::lua_upvalueindex(2)).ok_or(NO_WRITER)?;
                 publish(place, copied(state, bytes)?)
             })
         }
@@ -155,7 +181,7 @@ native! {
     fn copy(state) {
         // SAFETY: a light userdata needs no memory. Stack: one result.
         unsafe {
-            let Some(writer) = &*boxes::argument::<Writer>(state, 1)? else { return Err(GONE.into()) };
+            let Some(writer) = &*writer_argument(state)? else { return Err(GONE.into()) };
             let ticket = tickets(state).add(writer.downgrade());
             ffi::lua_pushlightuserdata(state, ptr::without_provenance_mut(ticket));
             Ok(1)
@@ -173,7 +199,7 @@ native! {
                 let found = stack::type_name(state, 1);
                 return Err(format!("bad argument #1 to 'skynet.stm.newcopy' (stm object expected, got {found})").into());
             }
-            let place = boxes::push_empty::<Reader>(state);
+            let place = boxed::push_empty::<Reader>(state);
             let Some(writer) = tickets(state).take(ffi::lua_touserdata(state, 1).addr()) else {
                 return Err("Invalid stm object: it is none, or somebody has taken it already".into());
             };
@@ -189,7 +215,7 @@ native! {
     fn read(state) {
         // SAFETY: see `show_unread`. Stack: the arguments, then the results.
         unsafe {
-            let place = boxes::known::<Reader>(state, 1)?;
+            let place = boxed::known::<Reader>(state, 1).ok_or(NO_READER)?;
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
             ffi::lua_settop(state, 3);
             show_unread(state, place, 2, 3)
@@ -202,9 +228,9 @@ native! {
     fn updater(state) {
         // SAFETY: nothing is owned. Stack: one result.
         unsafe {
-            boxes::argument::<Reader>(state, 1)?;
+            reader_argument(state)?;
             ffi::lua_settop(state, 3);
-            boxes::push_metatable::<Reader>(state);
+            boxed::push_metatable::<Reader>(state);
             ffi::lua_insert(state, 1);
             ffi::lua_pushcclosure(state, update, 4);
             Ok(1)
@@ -217,7 +243,7 @@ native! {
     fn update(state) {
         // SAFETY: see `show_unread`.
         unsafe {
-            let place = boxes::known::<Reader>(state, ffi::lua_upvalueindex(2))?;
+            let place = boxed::known::<Reader>(state, ffi::lua_upvalueindex(2)).ok_or(NO_READER)?;
             show_unread(state, place, ffi::lua_upvalueindex(3), ffi::lua_upvalueindex(4))
         }
     }
@@ -259,7 +285,7 @@ native! {
     fn unread(state) {
         // SAFETY: pushes a boolean.
         unsafe {
-            let unread = (*boxes::argument::<Reader>(state, 1)?).as_ref().is_some_and(has_unread);
+            let unread = (*reader_argument(state)?).as_ref().is_some_and(has_unread);
             ffi::lua_pushboolean(state, unread.into());
             Ok(1)
         }
@@ -274,8 +300,8 @@ native! {
         unsafe {
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
             ffi::lua_settop(state, 2);
-            let reader = boxes::argument::<Reader>(state, 1)?;
-            let place = boxes::push_empty::<Watch>(state);
+            let reader = reader_argument(state)?;
+            let place = boxed::push_empty::<Watch>(state);
             ffi::lua_pushvalue(state, 2);
             let (session, notice) = tasks::expect_notice(state)?;
             let vm = Vm::of(state);
@@ -288,4 +314,6 @@ native! {
     }
 }
 
+const NO_WRITER: &str = "bad argument #1 (Need a stm writer)";
+const NO_READER: &str = "bad argument #1 (Need a stm reader)";
 const GONE: &str = "this stm object has been collected";
