@@ -142,14 +142,25 @@ impl Shared {
 
     fn run(&self, driver: &Driver) {
         let mut round = lock(&driver.round);
+        let mut eager = 0;
         // SeqCst: see `stop`.
         while !self.stopping.load(Ordering::SeqCst) {
-            if let Err(error) = round.wait(self.rest()) {
+            let limit = if eager > 0 {
+                Some(Duration::ZERO)
+            } else {
+                self.rest()
+            };
+            if let Err(error) = round.wait(limit) {
                 return self
                     .owners
                     .log(&format!("socket-server error: {}", address::text(&error)));
             }
-            self.handle_round(&mut round);
+            if self.handle_round(&mut round) {
+                eager = EAGER_ROUNDS;
+            } else if eager > 0 {
+                eager -= 1;
+                thread::yield_now(); // who has work goes first, and may well bring us some
+            }
         }
     }
 
@@ -164,9 +175,12 @@ impl Shared {
         ))
     }
 
-    fn handle_round(&self, round: &mut Round) {
+    /// Handles what a wait has brought, and what is due. Whether it brought anything.
+    fn handle_round(&self, round: &mut Round) -> bool {
         let (brought, scratch) = round.brought();
+        let mut any = false;
         for ready in brought {
+            any = true;
             if let Some(socket) = self.table.find(ready.id) {
                 self.handle_ready(&socket, ready, scratch);
             }
@@ -181,7 +195,7 @@ impl Shared {
         let now_cs = self.clock.now_cs();
         loop {
             let due = lock(&self.deadlines).poll(now_cs);
-            let Some((at_cs, id)) = due else { return };
+            let Some((at_cs, id)) = due else { return any };
             if let Some(socket) = self.table.find(id) {
                 self.handle_deadline(&socket, at_cs, now_cs);
             }
@@ -339,6 +353,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Looks for more without waiting, after there was something: an answer is often on its way, and sleeping and waking take longer.
+const EAGER_ROUNDS: u32 = 40;
 /// How soon sockets are looked at again whose owner does not keep up.
 const HELD: Duration = Duration::from_millis(1);
 /// The longest text of an event.
