@@ -334,6 +334,60 @@ fn a_node_that_already_runs_is_not_started_again() {
     assert!(said.out.contains(&format!("pid = {pid}")), "{said:?}");
 }
 
+#[test]
+fn data_builds_shows_and_compares_tables() {
+    let lua = (
+        "items.lua",
+        "return { sword = { price = 3, tags = { 'old', 'sharp' } }, [7] = true }\n",
+    );
+    let json = (
+        "items.json",
+        r#"{ "sword": { "price": 4.5, "tags": ["old", "sharp"] }, "shield": "wood" }"#,
+    );
+    let place = Place::new(
+        "data",
+        &[
+            lua,
+            json,
+            ("bad.lua", "return { f = print }"),
+            ("text.lua", "return 1"),
+        ],
+    );
+    let said = place.fulmar(&["data", "build", "items.lua"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let said = place.fulmar(&["data", "show", "items.fulmar"]);
+    assert!(
+        said.out.contains("price  3") && said.out.contains("2  \"sharp\""),
+        "{said:?}"
+    );
+    let said = place.fulmar(&["data", "diff", "items.fulmar", "items.json"]);
+    for line in [
+        "- .7  true",
+        "+ .shield  \"wood\"",
+        "- .sword.price  3",
+        "+ .sword.price  4.5",
+        "3 changes",
+    ] {
+        assert!(said.out.contains(line), "{line}: {said:?}");
+    }
+    let refused = [
+        (["data", "build", "bad.lua"], "function cannot be shared, at [.f]"),
+        (["data", "build", "text.lua"], "Not a table"),
+        (["data", "show", "none.json"], "cannot read none.json"),
+        (["data", "build", "items.fulmar"], "would replace itself"),
+    ];
+    for (arguments, why) in refused {
+        let said = place.fulmar(&arguments);
+        assert_eq!(said.status, Some(1), "{said:?}");
+        assert!(said.err.contains(why), "{why}: {said:?}");
+    }
+    let mut image = fs::read(place.0.join("items.fulmar")).expect("it was built");
+    let middle = image.len() / 2;
+    image[middle] ^= 1;
+    fs::write(place.0.join("items.fulmar"), image).expect("a file");
+    assert_eq!(place.fulmar(&["data", "show", "items.fulmar"]).status, Some(1));
+}
+
 const SCHEMA: (&str, &str) = (
     "game.sproto",
     ".Item { id 0 : integer  name 1 : string }\n.Bag { items 0 : *Item(name) end 1 : boolean }\nbuy 1 { request Item }\n",

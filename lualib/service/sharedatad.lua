@@ -58,17 +58,15 @@ function command.batch(batch)
 	announce.publish(batch)
 end
 
-function command.patch(name, path, value)
-	local image = tables.current(name) or error("no table of this name", 0)
-	announce.publish { [name] = tables.patch(image, value, table.unpack(path)) }
-end
+-- Somebody has published a version: those who wait are told.
+command.changed = announce.changed
 
 command.query = announce.query
 
 -- Whoever was told reads the registry: there is nothing to release.
 function command.confirm() end
 
-local no_answer = { confirm = true }
+local no_answer = { confirm = true, changed = true }
 
 skynet.start(function()
 	skynet.dispatch("lua", function(session, _, name, ...)

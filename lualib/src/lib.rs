@@ -17,6 +17,7 @@ mod code_cache;
 pub mod config;
 mod core;
 mod crypt;
+pub mod data;
 mod embedded;
 mod facts;
 pub mod frames;

@@ -117,13 +117,19 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The block behind a link of this node.
+    #[inline]
+    pub(crate) fn linked_block(self, payload: u64) -> Result<BlockRef<'a>, Damaged> {
+        match u64::from(self.links).checked_add(payload) {
+            Some(link) => self.block.follow(link),
+            None => Err(self.damaged("a link that is not there")),
+        }
+    }
+
     /// What is in another block: a node or a text.
     #[inline]
     fn linked(self, payload: u64) -> Result<Slot<'a>, Damaged> {
-        let Some(link) = u64::from(self.links).checked_add(payload) else {
-            return Err(self.damaged("a link that is not there"));
-        };
-        let block = self.block.follow(link)?;
+        let block = self.linked_block(payload)?;
         let node = Node::first(block);
         match node.kind()? {
             LONG => match block.bytes.get(HEAD..) {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::Damaged;
+use crate::build::Item;
+use crate::error::{Damaged, PatchError};
 use crate::image::Image;
 use crate::key::Key;
 
@@ -90,7 +91,10 @@ impl Registry {
     /// Gives several names their images, or takes them away, in one step.
     pub fn publish_all<'n>(&self, batch: impl IntoIterator<Item = (&'n str, Option<Image>)>) -> Version {
         let batch: Vec<_> = batch.into_iter().collect();
-        let mut current = self.lock();
+        self.put(self.lock(), batch)
+    }
+
+    fn put(&self, mut current: MutexGuard<'_, Arc<Snapshot>>, batch: Vec<(&str, Option<Image>)>) -> Version {
         let mut next = Snapshot::clone(&current);
         next.version += 1;
         for (name, image) in batch {
@@ -106,6 +110,37 @@ impl Registry {
         // Images that nobody else holds are freed here, outside of the lock.
         drop(old);
         version
+    }
+
+    /// Changes one place of the table of a name, whoever else changes it at the same time; see [`Image::patch`]. None when the name
+    /// has no table.
+    ///
+    /// # Errors
+    /// As for [`Image::patch`].
+    pub fn patch(
+        &self,
+        name: &str,
+        path: &[Key],
+        value: Option<Item<'_>>,
+    ) -> Result<Option<Version>, PatchError> {
+        loop {
+            let Some(old) = self.current(name) else {
+                return Ok(None);
+            };
+            let new = old.patch(path, value.clone())?;
+            if let Some(version) = self.publish_after(name, &old, new) {
+                return Ok(Some(version));
+            }
+        }
+    }
+
+    /// Gives a name an image if its present one is `old`.
+    fn publish_after(&self, name: &str, old: &Image, new: Image) -> Option<Version> {
+        let current = self.lock();
+        if !current.image(name).is_some_and(|image| image.is(old)) {
+            return None;
+        }
+        Some(self.put(current, vec![(name, Some(new))]))
     }
 
     /// Follows a name, whether it has an image or not.

@@ -1,5 +1,7 @@
 //! What readers see: tables and values, in place.
 
+use std::collections::HashMap;
+
 use crate::error::{Damaged, ReadError};
 use crate::key::KeyRef;
 use crate::layout::*;
@@ -240,6 +242,18 @@ impl<'a> Table<'a> {
         Entries { table: self, next: 0 }
     }
 
+    /// The bytes that it takes with all below it; what several places share counts once.
+    ///
+    /// Cost: a walk over all of it.
+    ///
+    /// # Errors
+    /// When the image is damaged.
+    pub fn bytes(self) -> Result<u64, Damaged> {
+        let mut blocks = HashMap::new();
+        let inside = bytes_inside(self.0, &mut blocks)?;
+        Ok(inside + blocks.values().sum::<u64>())
+    }
+
     /// Where a value of the array part is: node, slot, number of slots.
     fn array_place(self, place: u64) -> Result<(Node<'a>, usize, usize), Damaged> {
         if self.0.kind()? != WIDE {
@@ -293,6 +307,24 @@ pub(crate) fn array_child(tree: Node<'_>, level: u8, slot: usize) -> Result<Node
 /// Which child of an array tree of this level leads to a place.
 pub(crate) fn array_slot(place: u64, level: u8) -> usize {
     (place >> (ARRAY_BITS * u32::from(level))) as usize & (ARRAY_LEN - 1)
+}
+
+/// The bytes of a node in its block; enters the blocks that it refers to.
+fn bytes_inside(node: Node<'_>, blocks: &mut HashMap<(usize, u32), u64>) -> Result<u64, Damaged> {
+    let len = node.len()?;
+    let mut bytes = (HEAD + len * SLOT) as u64;
+    for slot in 0..len {
+        bytes += match (node.raw(slot, len)?, node.slot(slot, len)?) {
+            ((TEXT, _), Slot::Text(text)) => text.len() as u64,
+            ((LINK, payload), _) => {
+                node.linked_block(payload)?.link().count_bytes(blocks)?;
+                0
+            }
+            (_, Slot::Node(inner)) => bytes_inside(inner, blocks)?,
+            _ => 0,
+        };
+    }
+    Ok(bytes)
 }
 
 /// The entries of a [`Table`]. Each is found by its place, so that nothing is kept between two steps but a number.

@@ -67,6 +67,31 @@ fn a_watcher_is_told_what_has_changed() {
 }
 
 #[test]
+fn patches_of_several_threads_all_arrive() {
+    let store = Store::new();
+    let registry = Registry::new();
+    registry.publish("items", image(&store, 0));
+    std::thread::scope(|scope| {
+        for thread in 0..3i64 {
+            let registry = &registry;
+            scope.spawn(move || {
+                for n in 0..200 {
+                    let path = [Key::Integer(thread * 1000 + n)];
+                    registry
+                        .patch("items", &path, Some(n.into()))
+                        .unwrap()
+                        .expect("it is there");
+                }
+            });
+        }
+    });
+    let items = registry.current("items").unwrap();
+    assert_eq!(items.table().unwrap().places().unwrap(), 602);
+    assert_eq!(items.get(2199).unwrap().as_i64(), Some(199));
+    assert!(registry.patch("none", &["a".into()], None).unwrap().is_none());
+}
+
+#[test]
 fn an_old_version_goes_with_its_last_reader() {
     let store = Store::new();
     let registry = Registry::new();

@@ -6,6 +6,7 @@
 mod bench;
 mod check;
 mod daemon;
+mod data;
 mod exec;
 mod node;
 mod report;
@@ -51,6 +52,11 @@ enum Command {
         /// The config file.
         config: PathBuf,
     },
+    /// Build images of shared tables from Lua or JSON, print them, compare two.
+    Data {
+        #[command(subcommand)]
+        command: data::Command,
+    },
     /// Look at sproto schemas, compare versions, turn JSON into messages and back, generate types.
     Sproto {
         #[command(subcommand)]
@@ -85,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
             args,
         } => exec::exec(&script, &args, &overrides),
         Command::Check { config } => check::check(&config),
+        Command::Data { command } => data::data(&command),
         Command::Sproto { command } => sproto::sproto(&command),
         Command::Bench { command } => bench::bench(&command),
         Command::Version => version::version(),

@@ -17,12 +17,17 @@ return function(prefix)
 		end
 		tables.publish(table.unpack(list, 1, n))
 		for name in pairs(batch) do
-			local answers = waiting[name]
-			waiting[name] = nil
-			local version = announce.version(name)
-			for _, answer in ipairs(answers or {}) do
-				answer(true, version)
-			end
+			skynet.fork(announce.changed, name)	-- the writer is answered first
+		end
+	end
+
+	-- Answers those who wait for a version of `name`.
+	function announce.changed(name)
+		local answers = waiting[name]
+		waiting[name] = nil
+		local version = announce.version(name)
+		for _, answer in ipairs(answers or {}) do
+			answer(true, version)
 		end
 	end
 

@@ -58,13 +58,26 @@ function sharedata.batch(batch)
 	skynet.call(service, "lua", "batch", sent)
 end
 
--- Changes one place: `path` is a key or an array of keys.
-function sharedata.patch(name, path, value)
-	skynet.call(service, "lua", "patch", name, type(path) == "table" and path or { path }, value)
+-- Gives a name the image in a file, which is read in place.
+function sharedata.load(name, path)
+	local image <const> = tables.load(path)	-- the token lives as long as it does
+	skynet.call(service, "lua", "update", name, tables.token(image))
 end
 
+-- Changes one place: `path` is a key or an array of keys.
+function sharedata.patch(name, path, value)
+	path = type(path) == "table" and path or { path }
+	if not tables.patch(name, value, table.unpack(path)) then
+		error(("no table %s"):format(name))
+	end
+	skynet.send(service, "lua", "changed", name)
+end
+
+-- Raises when there is no table of this name. What is published is there without asking.
 local function ask(name)
-	return skynet.call(service, "lua", "query", name)
+	if not tables.version(name) then
+		skynet.call(service, "lua", "query", name)
+	end
 end
 
 -- With the option "plain", tables of one's own, filled and fast; they follow nothing.

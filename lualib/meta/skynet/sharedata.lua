@@ -29,6 +29,12 @@ function sharedata.delete(name) end
 ---@param batch table<string, table|string|false>
 function sharedata.batch(batch) end
 
+--- Gives a name the table in an image file (`fulmar data build`), which is read in place.
+---@async
+---@param name string
+---@param path string
+function sharedata.load(name, path) end
+
 --- Changes one place of a table. It costs the size of the change, not of the table.
 ---@async
 ---@param name string

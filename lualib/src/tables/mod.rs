@@ -91,17 +91,20 @@ native! {
 }
 
 native! {
-    /// `patch(image, value, key, ...) -> image`
+    /// `patch(name, value, key, ...) -> boolean`: whether there is such a table, which has another value under these keys now.
     fn patch(state) {
-        // SAFETY: as in `build`. Stack: one result.
+        // SAFETY: no Lua code runs, and nothing is owned when the result is pushed. Stack: one result.
         unsafe {
             let top = ffi::lua_gettop(state);
             stack::make_room(state)?;
-            let place = image::push_empty(state);
-            let old = image::at(state, 1)?;
             let path = (3..=top).map(|index| key_at(state, index)).collect::<Result<Vec<_>, _>>()?;
-            let value = build::item(state, 2, old.store())?;
-            (*place).image = Some(old.patch(&path, Some(value)).map_err(|error| error.to_string())?);
+            let patched = {
+                let value = build::item(state, 2, tables(state).store())?;
+                let registry = tables(state).registry();
+                registry.patch(name(state, 1)?, &path, Some(value)).map_err(|error| error.to_string())?
+            };
+            drop(path);
+            ffi::lua_pushboolean(state, patched.is_some().into());
             Ok(1)
         }
     }
