@@ -3,12 +3,14 @@
 //! libFuzzer drives them (`cargo fuzz run -s none --features fuzzer TARGET`); a test replays the corpus of each.
 
 mod config;
+mod dns;
 mod frame;
 mod frames;
 mod seri;
 mod sproto;
 
 pub use config::config;
+pub use dns::dns;
 pub use frame::frame;
 pub use frames::frames;
 pub use seri::seri;
@@ -20,6 +22,7 @@ pub type Target = fn(&[u8]);
 /// Every target by the name of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
+    ("dns", dns),
     ("frame", frame),
     ("frames", frames),
     ("seri", seri),

@@ -18,6 +18,7 @@ pub mod config;
 mod core;
 mod crypt;
 pub mod data;
+pub mod dns;
 mod embedded;
 mod facts;
 pub mod frames;

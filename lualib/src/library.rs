@@ -7,8 +7,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    code_cache, core, crypt, embedded, launch, md5, memory_module, netpack, profile, socketdriver, sproto,
-    stack, stm, tables,
+    code_cache, core, crypt, dns, embedded, launch, md5, memory_module, netpack, profile, socketdriver,
+    sproto, stack, stm, tables,
 };
 
 /// Modules written in Rust.
@@ -21,6 +21,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.socketdriver", socketdriver::open),
     ("skynet.netpack", netpack::open),
     ("skynet.stm.core", stm::open),
+    ("skynet.dns.core", dns::open),
     ("skynet.crypt", crypt::open),
     ("client.crypt", crypt::open),
     ("md5", md5::open),

@@ -62,6 +62,7 @@ return {
 		"udp udp_connect udp_dial udp_listen udp_send udp_address",
 	},
 	["skynet.socketchannel"] = { "channel", fields = "error" },
+	["skynet.dns"] = { "server resolve flush", fields = "DEFAULT_HOSTS DEFAULT_RESOLV_CONF" },
 	["skynet.netpack"] = { "pack filter pop clear tostring" },
 	["skynet.crypt"] = {
 		"hashkey randomkey desencode desdecode hexencode hexdecode hmac64 hmac64_md5 hmac_hash dhexchange dhsecret",
