@@ -13,6 +13,7 @@
 
 mod boxed;
 mod buffers;
+mod client_socket;
 mod code_cache;
 pub mod config;
 mod core;

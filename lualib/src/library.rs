@@ -7,8 +7,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    code_cache, core, crypt, dns, embedded, launch, md5, memory_module, netpack, profile, socketdriver,
-    sproto, stack, stm, tables,
+    client_socket, code_cache, core, crypt, dns, embedded, launch, md5, memory_module, netpack, profile,
+    socketdriver, sproto, stack, stm, tables,
 };
 
 /// Modules written in Rust.
@@ -20,6 +20,7 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("skynet.memory", memory_module::open),
     ("skynet.socketdriver", socketdriver::open),
     ("skynet.netpack", netpack::open),
+    ("client.socket", client_socket::open),
     ("skynet.stm.core", stm::open),
     ("skynet.dns.core", dns::open),
     ("skynet.crypt", crypt::open),

@@ -72,6 +72,7 @@ return {
 	["md5"] = { "sum sumhexa hmacmd5 exor crypt decrypt" },
 	["skynet.queue"] = "function",
 	["skynet.inject"] = "function",
+	["client.socket"] = { "connect recv send shutdown close usleep readstdin" },
 	["snax.gateserver"] = { "start openclient closeclient" },
 	["snax.loginserver"] = "function",
 	["snax.msgserver"] = { "userid username login logout ip start" },
