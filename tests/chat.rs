@@ -217,6 +217,26 @@ fn strangers_who_send_anything_are_dropped_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_client_that_does_not_read_is_dropped() {
+    let chat = Chat::start();
+    let (mut friend, mut deaf) = (chat.raw(), chat.raw());
+    friend.join("friend", "lobby");
+    deaf.join("deaf", "lobby");
+    let text = Struct::new().with("text", "x".repeat(1000));
+    let mut heard = String::new();
+    for _ in 0..SAYINGS {
+        friend.send("say", &text, None);
+        heard = friend.read().0;
+        if heard == "left" {
+            break;
+        }
+    }
+    assert_eq!(heard, "left");
+    chat.node.expect("KiB wait to be sent");
+    assert!(!chat.node.out().contains("nknown"), "{}", chat.node.out());
+}
+
+#[test]
 fn its_bench_hears_everything_that_is_said() {
     let args = [
         "bench",
@@ -239,3 +259,6 @@ fn its_bench_hears_everything_that_is_said() {
     assert!(!done.out.contains("MISSING"), "{}", done.text());
     assert!(done.out.contains("p50 "), "{}", done.text());
 }
+
+/// More than the system and the server keep for one connection.
+const SAYINGS: usize = 30_000;

@@ -26,11 +26,19 @@ function events.error(fd, text)
 end
 
 function events.warning(fd, kib)
-	if kib > settings.unsent_kib then
+	if kib >= settings.unsent_kib then
 		skynet.error(("connection %d: %d KiB wait to be sent"):format(fd, kib))
-		driver.shutdown(fd)
+		driver.shutdown(fd)	-- a kick would wait until they are
 	end
 end
+
+-- Whoever closes another service's connection hears of its end; so does the gate, which tells us.
+skynet.register_protocol {
+	name = "socket",
+	id = skynet.PTYPE_SOCKET,
+	unpack = driver.unpack,
+	dispatch = function() end,
+}
 
 local command = {}
 

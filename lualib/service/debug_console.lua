@@ -45,11 +45,11 @@ local function show(result)
 	end
 	-- positions in their order, then names
 	table.sort(names, function(a, b)
-		local x, y = keys[a], keys[b]
-		if math.type(x) == "integer" and math.type(y) == "integer" then
+		local x, y = math.tointeger(keys[a]), math.tointeger(keys[b])
+		if x and y then
 			return x < y
 		end
-		return a < b
+		return x ~= nil or y == nil and a < b
 	end)
 	for i, name in ipairs(names) do
 		local value = result[keys[name]]
