@@ -1,13 +1,13 @@
 -- agent: talks to the clients it is given by the watchdog, each of which is in one room at a time.
 local skynet = require "skynet"
+local sharedata = require "skynet.sharedata"
 local driver = require "skynet.socketdriver"
 local netpack = require "skynet.netpack"
 local protocol = require "protocol"
-local settings = require "settings"
 
 local gate = math.tointeger(...)
 local host = protocol.from_client:host "package"
-local halls
+local settings, halls
 local clients = {}	-- fd -> { name, room, hall }; empty until it has joined a room
 
 local function kick(fd, why)
@@ -118,6 +118,7 @@ function command.close(fd)
 end
 
 skynet.start(function()
+	settings = sharedata.query "chat"
 	skynet.dispatch("lua", function(_, _, cmd, ...)
 		command[cmd](...)
 	end)

@@ -1,10 +1,11 @@
 -- hall: rooms, and who is in them. What is said in a room is encoded once, into one buffer that all its connections send.
 local skynet = require "skynet"
+local sharedata = require "skynet.sharedata"
 local driver = require "skynet.socketdriver"
 local netpack = require "skynet.netpack"
 local protocol = require "protocol"
-local settings = require "settings"
 
+local settings
 local host = protocol.from_server:host "package"
 local push = host:attach(protocol.from_server)
 
@@ -64,6 +65,7 @@ function command.say(room_name, fd, text)
 end
 
 skynet.start(function()
+	settings = sharedata.query "chat"
 	skynet.dispatch("lua", function(session, _, cmd, ...)
 		if session == 0 then
 			command[cmd](...)

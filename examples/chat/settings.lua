@@ -1,9 +1,5 @@
--- What the services of the chat have in common.
-local skynet = require "skynet"
-
+-- The settings of the chat. `main` publishes them; all services read the one copy, and would follow an update.
 return {
-	address = "127.0.0.1",
-	port = math.tointeger(skynet.getenv "chat_port") or 8888,
 	max_clients = 20000,
 	agents = 4,	-- services that talk to the clients
 	halls = 2,	-- services that hold the rooms

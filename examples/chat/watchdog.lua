@@ -1,9 +1,9 @@
 -- watchdog: opens the gate, hands each new connection to an agent, and drops those that do not keep up.
 local skynet = require "skynet"
+local sharedata = require "skynet.sharedata"
 local driver = require "skynet.socketdriver"
-local settings = require "settings"
 
-local gate
+local settings, gate
 local agents = {}
 
 local function agent_of(fd)
@@ -61,6 +61,7 @@ function command.socket(event, ...)
 end
 
 skynet.start(function()
+	settings = sharedata.query "chat"
 	gate = skynet.newservice "gate"
 	local halls = {}
 	for i = 1, settings.halls do
