@@ -3,6 +3,7 @@
 mod backlog;
 mod broadcast;
 mod caps;
+mod crowd;
 mod ends;
 mod frames;
 mod harness;
