@@ -373,6 +373,23 @@ fn a_patch_of_a_wide_table_costs_its_path() {
 }
 
 #[test]
+fn a_hole_makes_no_difference() {
+    let store = Store::new();
+    let whole = store.build(&serde_json::json!({ "list": [1, 2, 3] })).unwrap();
+    let holed = whole.patch(&["list".into(), 2.into()], None).unwrap();
+    let mut list = Items::new();
+    list.insert(3, 3);
+    list.insert(1, 1);
+    let mut root = Items::new();
+    root.insert("list", store.table(list).unwrap());
+    let sparse = store.image(root).unwrap();
+    assert!(holed.table().unwrap().equals(sparse.table().unwrap()).unwrap());
+    assert_eq!(holed.changed_keys(&sparse).unwrap(), []);
+    assert!(!holed.table().unwrap().equals(whole.table().unwrap()).unwrap());
+    assert!(!whole.table().unwrap().equals(holed.table().unwrap()).unwrap());
+}
+
+#[test]
 fn what_cannot_be_built_is_refused() {
     let store = Store::new();
     let mut item = Item::from(1);
