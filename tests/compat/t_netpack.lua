@@ -176,7 +176,7 @@ try.main(function()
 	end)
 
 	try.ours("what is no socket message, and what is no queue, are errors", function()
-		for _, bytes in ipairs { "", "short", ("\0"):rep(16), string.pack("<i4i4i4i4", 1, 5, 100, 0) .. "few" } do
+		for _, bytes in ipairs { "", "short", ("\0"):rep(16), "few" .. string.pack("<i4i4i4i4", 1, 5, 100, 0) } do
 			local msg, sz = skynet.pack(bytes)
 			skynet.trash(msg, sz)
 			try.raises("", netpack.filter, nil, msg, sz)	-- a block that is gone
@@ -184,7 +184,7 @@ try.main(function()
 			try.raises("invalid socket message", netpack.filter, nil, msg, sz)
 			skynet.trash(msg, sz)
 		end
-		local msg, sz = require "skynet.socketdriver".str2p(string.pack("<i4i4i4i4", 1, 5, 3, 0) .. frame "x")
+		local msg, sz = require "skynet.socketdriver".str2p(frame "x" .. string.pack("<i4i4i4i4", 1, 5, 3, 0))
 		try.raises("need a queue", netpack.filter, {}, msg, sz)
 		local queue, kind, fd, data, len = netpack.filter(nil, msg, sz)
 		try.equal(kind, "data")

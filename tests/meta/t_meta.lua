@@ -33,6 +33,7 @@ local function missing(a, b)
 end
 
 try.main(function()
+	require "skynet.datasheet.builder"	-- skynet.datasheet waits for a service that requires it
 	for module, lists in pairs(names) do
 		if lists == "function" then
 			try.case(module .. " is a function, and so is its definition", function()
