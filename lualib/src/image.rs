@@ -152,7 +152,10 @@ impl Template {
         let (mine, theirs) = (region.words(), other_region.words());
         let (base, other_base) = (mine.as_ptr().addr(), theirs.as_ptr().addr());
         // One past the end may be the end of a stack.
-        let is_inner = |base: usize, word: u64| (base..=base + size_of_val(mine)).contains(&(word as usize));
+        let is_inner = |base: usize, word: u64| {
+            (base..=base + size_of_val(mine)).contains(&(word as usize))
+                && word.is_multiple_of(size_of::<u64>() as u64)
+        };
         let address = |vm: &Vm| {
             (
                 std::ptr::from_ref(vm).addr() as u64,

@@ -21,6 +21,8 @@ use mlua::ffi::{self, lua_State};
 pub(crate) struct Value {
     payload: Payload,
     tag: u8,
+    /// Lua leaves these alone; zeros make that what it reads and writes is all there is (see `image`).
+    _rest: [u8; 7],
 }
 
 #[derive(Clone, Copy)]
@@ -103,6 +105,7 @@ impl Value {
     pub(crate) const TRUE: Value = Value {
         payload: Payload { integer: 0 },
         tag: TRUE,
+        _rest: [0; 7],
     };
 
     #[inline(always)]
@@ -110,6 +113,7 @@ impl Value {
         Value {
             payload: Payload { integer },
             tag: INTEGER,
+            _rest: [0; 7],
         }
     }
 
@@ -118,6 +122,7 @@ impl Value {
         Value {
             payload: Payload { integer: 0 },
             tag: if boolean { TRUE } else { FALSE },
+            _rest: [0; 7],
         }
     }
 
@@ -126,6 +131,7 @@ impl Value {
         Value {
             payload: Payload { pointer },
             tag: LIGHT,
+            _rest: [0; 7],
         }
     }
 
@@ -134,6 +140,7 @@ impl Value {
         Value {
             payload: Payload { float },
             tag: FLOAT,
+            _rest: [0; 7],
         }
     }
 
@@ -146,6 +153,7 @@ impl Value {
                 pointer: table.cast_mut().cast(),
             },
             tag: TABLE,
+            _rest: [0; 7],
         }
     }
 
@@ -155,6 +163,7 @@ impl Value {
         Value {
             payload: Payload { function },
             tag: NATIVE,
+            _rest: [0; 7],
         }
     }
 
@@ -286,6 +295,7 @@ pub(crate) unsafe fn item(table: *const Table, place: usize) -> Value {
         Value {
             payload: *middle.sub(1 + place),
             tag: *middle.cast::<u8>().add(size_of::<u32>() + place),
+            _rest: [0; 7],
         }
     }
 }
@@ -329,10 +339,12 @@ pub(crate) unsafe fn entry(table: *const Table, place: usize) -> Option<(Value, 
         let key = Value {
             payload: Payload { pointer: (*node).key },
             tag: (*node).key_tag,
+            _rest: [0; 7],
         };
         let value = Value {
             payload: (*node).value,
             tag: (*node).tag,
+            _rest: [0; 7],
         };
         Some((key, value))
     }
@@ -472,6 +484,7 @@ pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
                 return Value {
                     payload: (*node).value,
                     tag: (*node).tag,
+                    _rest: [0; 7],
                 };
             }
             match (*node).next {
@@ -479,6 +492,7 @@ pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
                     return Value {
                         payload: Payload { integer: 0 },
                         tag: NIL,
+                        _rest: [0; 7],
                     };
                 }
                 distance => node = node.offset(distance as isize),
@@ -505,6 +519,7 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
                 return Some(Value {
                     payload: (*node).value,
                     tag: (*node).tag,
+                    _rest: [0; 7],
                 });
             }
             match (*node).next {
@@ -512,6 +527,7 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
                     return Some(Value {
                         payload: Payload { integer: 0 },
                         tag: NIL,
+                        _rest: [0; 7],
                     });
                 }
                 distance => node = node.offset(distance as isize),
