@@ -23,7 +23,6 @@ pub mod dns;
 mod embedded;
 mod facts;
 pub mod frames;
-mod image;
 mod launch;
 mod library;
 mod md5;

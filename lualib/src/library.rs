@@ -7,8 +7,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    client_socket, code_cache, core, crypt, dns, embedded, image, launch, md5, memory_module, netpack,
-    profile, socketdriver, sproto, stack, stm, tables,
+    client_socket, code_cache, core, crypt, dns, embedded, launch, md5, memory_module, netpack, profile,
+    socketdriver, sproto, stack, stm, tables,
 };
 
 /// Modules written in Rust.
@@ -76,9 +76,8 @@ unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
     unsafe {
         ffi::luaL_checklstring(state, 1, ptr::null_mut());
         let name = std::str::from_utf8(stack::bytes_at(state, 1).unwrap_or_default()).unwrap_or_default();
-        let premade = image::has_premade(state, name).then_some(image::load_premade as ffi::lua_CFunction);
         if let Some((_, open)) = NATIVE.iter().find(|(native, _)| *native == name) {
-            ffi::lua_pushcclosure(state, premade.unwrap_or(*open), 0);
+            ffi::lua_pushcclosure(state, *open, 0);
             ffi::lua_pushstring(state, c":native:".as_ptr());
             return 2;
         }
@@ -86,9 +85,7 @@ unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
             ffi::lua_pushstring(state, c"no embedded library of this name".as_ptr());
             return 1;
         };
-        if let Some(load) = premade {
-            ffi::lua_pushcclosure(state, load, 0);
-        } else if code_cache::load_embedded(state, library) != ffi::LUA_OK {
+        if code_cache::load_embedded(state, library) != ffi::LUA_OK {
             ffi::lua_error(state);
         }
         stack::push_bytes(state, &library.chunk.as_bytes()[1..]);

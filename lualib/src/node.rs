@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::{fmt, io};
 
 use fulmar_arena::Arena;
@@ -12,7 +12,6 @@ use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Rando
 
 use crate::code_cache::CodeCache;
 use crate::config::Settings;
-use crate::image::Image;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
 use crate::stm::Tickets;
@@ -31,10 +30,8 @@ pub(crate) struct Node {
     pub(crate) tickets: Tickets,
     /// Shared tables.
     pub(crate) tables: Tables,
-    /// Where the seeds of Lua's string hashes and of `math.random` come from.
+    /// Where the seeds of Lua's string hashes come from.
     seed: AtomicU64,
-    /// What every state starts with; made for the first one, `None` when that cannot be done.
-    pub(crate) image: OnceLock<Option<Image>>,
 }
 
 impl Node {
@@ -48,7 +45,6 @@ impl Node {
             tickets: Tickets::new(seed),
             tables: Tables::default(),
             seed: AtomicU64::new(seed),
-            image: OnceLock::new(),
         }
     }
 

@@ -12,7 +12,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::node::Node;
 use crate::signal::{Running, SignalState};
-use crate::vm::{Slot, Vm, as_argument};
+use crate::vm::{Vm, as_argument};
 use crate::{code_cache, embedded, stack, tasks};
 
 /// The module: makes Lua services of one node.
@@ -173,7 +173,6 @@ unsafe extern "C-unwind" fn run_script(state: *mut lua_State) -> c_int {
         ffi::lua_pushcclosure(state, tasks::traceback, 0);
         let status = match (*node).loader() {
             Some(file) => code_cache::load_file(state, file.as_ptr()),
-            None if push_premade_loader(state) => ffi::LUA_OK,
             None => match embedded::library("loader") {
                 Some(loader) => code_cache::load_embedded(state, loader),
                 None => return ffi::luaL_error(state, c"no embedded loader".as_ptr()),
@@ -190,19 +189,6 @@ unsafe extern "C-unwind" fn run_script(state: *mut lua_State) -> c_int {
         }
         ffi::lua_pushnil(state);
         1
-    }
-}
-
-/// Pushes the loader of the node's image, if there is one.
-unsafe fn push_premade_loader(state: *mut lua_State) -> bool {
-    // SAFETY: there is a free slot. Stack: one value more, if true.
-    unsafe {
-        (*Vm::of(state)).push_slot(state, Slot::Loader);
-        let found = ffi::lua_type(state, -1) == ffi::LUA_TFUNCTION;
-        if !found {
-            ffi::lua_pop(state, 1);
-        }
-        found
     }
 }
 

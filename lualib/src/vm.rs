@@ -15,8 +15,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::buffers::Buffers;
 use crate::code_cache::{self, Bytecode};
-use crate::image::{self, Image};
-use crate::memory::{self, Memory, Region};
+use crate::memory::{self, Memory};
 use crate::node::Node;
 use crate::profile::Profiles;
 use crate::raw;
@@ -60,7 +59,7 @@ pub(crate) struct Vm {
     pub(crate) script_blocks: usize,
     /// A memory limit asked for by the main chunk, applied when loading has ended.
     pub(crate) asked_limit: Option<usize>,
-    pub(crate) memory: Box<Memory>,
+    memory: Box<Memory>,
 }
 
 /// Fixed places on the vault's stack.
@@ -84,12 +83,9 @@ pub(crate) enum Slot {
     KeyUnpack = 9,
     KeyDispatch = 10,
     KeyTrace = 11,
-    /// The embedded loader and the modules of the node's image; nil without one.
-    Loader = 12,
-    Premade = 13,
 }
 
-const SLOTS: c_int = 13;
+const SLOTS: c_int = 11;
 
 /// Objects that the vault keeps for the state's life.
 #[derive(Clone, Copy)]
@@ -100,24 +96,6 @@ pub(crate) struct Fixed {
     pub(crate) unpack: *const raw::Text,
     pub(crate) dispatch: *const raw::Text,
     pub(crate) trace: *const raw::Text,
-}
-
-impl Fixed {
-    /// The same objects at other addresses.
-    pub(crate) fn map(
-        self,
-        text: impl Fn(*const raw::Text) -> *mut raw::Text,
-        table: impl Fn(*const raw::Table) -> *mut raw::Table,
-    ) -> Fixed {
-        Fixed {
-            protocols: table(self.protocols),
-            id: text(self.id),
-            pack: text(self.pack),
-            unpack: text(self.unpack),
-            dispatch: text(self.dispatch),
-            trace: text(self.trace),
-        }
-    }
 }
 
 impl Default for Fixed {
@@ -135,7 +113,7 @@ impl Default for Fixed {
 }
 
 impl Vm {
-    /// Opens a state with the standard libraries: a copy of the node's image, or, when there is none, a state of its own.
+    /// Opens a state with the standard libraries.
     ///
     /// # Errors
     /// When there is no memory for the state.
@@ -145,77 +123,17 @@ impl Vm {
         arena: Arena,
         signal: Arc<SignalState>,
     ) -> Result<Box<Vm>, NoMemory> {
-        let image = node
-            .image
-            .get_or_init(|| Image::make(&context, &node, arena, &signal));
-        if image.is_none() {
-            let seed = node.random_seed();
-            return Vm::set_up(context, node, arena, signal, seed, None);
-        }
-        let mut vm = Vm::without_state(context, Arc::clone(&node), arena, signal, None);
-        let pointer: *mut Vm = &mut *vm;
-        let memory: *mut Memory = &mut *vm.memory;
-        // SAFETY: both live in boxes; `close` runs before they are dropped. `reseed` follows the rules of natives.
-        let status = unsafe {
-            let stamped = image
-                .as_ref()
-                .and_then(|image| image.stamp(pointer, memory))
-                .ok_or(NoMemory)?;
-            vm.main = stamped.main;
-            vm.vault = stamped.vault;
-            vm.fixed = stamped.fixed;
-            crate::stack::protect(vm.main, image::reseed, ptr::null_mut(), 0)
-        };
-        if status != ffi::LUA_OK {
-            return Err(NoMemory);
-        }
-        Ok(vm)
-    }
-
-    /// Sets up a state by itself, inside `region` when there is one.
-    ///
-    /// # Errors
-    /// When there is no memory for the state.
-    pub(crate) fn set_up(
-        context: Context,
-        node: Arc<Node>,
-        arena: Arena,
-        signal: Arc<SignalState>,
-        seed: u32,
-        region: Option<Region>,
-    ) -> Result<Box<Vm>, NoMemory> {
-        let mut vm = Vm::without_state(context, node, arena, signal, region);
-        let pointer: *mut Vm = &mut *vm;
-        let memory: *mut Memory = &mut *vm.memory;
-        // SAFETY: the allocator's argument outlives the state: `close` runs before the box is dropped.
-        vm.main = unsafe { ffi::lua_newstate(memory::allocate, memory.cast(), seed) };
-        if vm.main.is_null() {
-            return Err(NoMemory);
-        }
-        // SAFETY: the extra space of the main thread is one pointer wide; new threads copy it. `prepare` follows the rules
-        // of natives and gets the pointer to a live box.
-        let status = unsafe {
-            ffi::lua_getextraspace(vm.main).cast::<*mut Vm>().write(pointer);
-            ffi::lua_gc(vm.main, ffi::LUA_GCSTOP);
-            crate::stack::protect(vm.main, prepare, pointer.cast(), 0)
-        };
-        if status != ffi::LUA_OK {
-            return Err(NoMemory);
-        }
-        Ok(vm)
-    }
-
-    fn without_state(
-        context: Context,
-        node: Arc<Node>,
-        arena: Arena,
-        signal: Arc<SignalState>,
-        region: Option<Region>,
-    ) -> Box<Vm> {
         let strings = Box::new(ExternalStrings::new());
-        let memory = Box::new(Memory::new(context.clone(), &raw const *strings, region));
-        Box::new(Vm {
-            main: ptr::null_mut(),
+        let mut memory = Box::new(Memory::new(context.clone(), &raw const *strings));
+        let memory_ptr: *mut Memory = &mut *memory;
+        let seed = node.random_seed();
+        // SAFETY: the allocator's argument outlives the state: `close` runs before the box is dropped.
+        let main = unsafe { ffi::lua_newstate(memory::allocate, memory_ptr.cast(), seed) };
+        if main.is_null() {
+            return Err(NoMemory);
+        }
+        let mut vm = Box::new(Vm {
+            main,
             vault: ptr::null_mut(),
             fixed: Fixed::default(),
             packer: Packer::new(arena),
@@ -237,7 +155,20 @@ impl Vm {
             node,
             arena,
             memory,
-        })
+        });
+        let pointer: *mut Vm = &mut *vm;
+        // SAFETY: the extra space of the main thread is one pointer wide; new threads copy it. `prepare` follows the rules
+        // of natives and gets the pointer to a live box.
+        let status = unsafe {
+            ffi::lua_getextraspace(main).cast::<*mut Vm>().write(pointer);
+            ffi::lua_gc(main, ffi::LUA_GCSTOP);
+            crate::stack::protect(main, prepare, pointer.cast(), 0)
+        };
+        if status != ffi::LUA_OK {
+            vm.close();
+            return Err(NoMemory);
+        }
+        Ok(vm)
     }
 
     /// The host of the state that runs `state`.
