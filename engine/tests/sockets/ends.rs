@@ -8,7 +8,7 @@ use std::time::Duration;
 use fulmar_engine::{EventKind, ListenOptions, SocketKind, SocketOptions};
 use socket2::SockRef;
 
-use crate::harness::{Net, buf, descriptors, wait_until};
+use crate::harness::{Net, alone, buf, descriptors, wait_until};
 
 /// Ends a connection with a reset.
 fn reset(stream: TcpStream) {
@@ -201,6 +201,7 @@ fn connections_come_and_go_and_leave_nothing() {
 /// In a process of its own, whose limit of descriptors is low.
 #[test]
 fn accepting_survives_the_last_descriptor() {
+    let _alone = alone();
     let test = std::env::current_exe().unwrap();
     let script = format!(
         "ulimit -n 64; exec {} --exact ends::without_descriptors --ignored --nocapture",

@@ -42,7 +42,7 @@ impl Net {
     }
 
     pub(crate) fn with(options: ServiceOptions) -> Net {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let live_blocks = Arena::process().stats().live_blocks; // opens the arena, if it is the first
         let before = (descriptors(), live_blocks);
         let engine = Engine::builder().threads(2).build().unwrap();
@@ -160,6 +160,11 @@ pub(crate) fn wait_until(holds: impl Fn() -> bool, explain: impl Fn() -> String)
         assert!(begun.elapsed() < Duration::from_secs(10), "{}", explain());
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Keeps others from counting what the caller opens.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Open descriptors of this process.
