@@ -21,8 +21,6 @@ use mlua::ffi::{self, lua_State};
 pub(crate) struct Value {
     payload: Payload,
     tag: u8,
-    /// Lua leaves these alone; zeros make that what it reads and writes is all there is (see `image`).
-    _rest: [u8; 7],
 }
 
 #[derive(Clone, Copy)]
@@ -104,7 +102,6 @@ impl Value {
     pub(crate) const TRUE: Value = Value {
         payload: Payload { integer: 0 },
         tag: TRUE,
-        _rest: [0; 7],
     };
 
     #[inline(always)]
@@ -112,7 +109,6 @@ impl Value {
         Value {
             payload: Payload { integer },
             tag: INTEGER,
-            _rest: [0; 7],
         }
     }
 
@@ -121,7 +117,6 @@ impl Value {
         Value {
             payload: Payload { integer: 0 },
             tag: if boolean { TRUE } else { FALSE },
-            _rest: [0; 7],
         }
     }
 
@@ -130,7 +125,6 @@ impl Value {
         Value {
             payload: Payload { pointer },
             tag: LIGHT,
-            _rest: [0; 7],
         }
     }
 
@@ -139,7 +133,6 @@ impl Value {
         Value {
             payload: Payload { float },
             tag: FLOAT,
-            _rest: [0; 7],
         }
     }
 
@@ -152,7 +145,6 @@ impl Value {
                 pointer: table.cast_mut().cast(),
             },
             tag: TABLE,
-            _rest: [0; 7],
         }
     }
 
@@ -162,7 +154,6 @@ impl Value {
         Value {
             payload: Payload { function },
             tag: NATIVE,
-            _rest: [0; 7],
         }
     }
 
@@ -294,7 +285,6 @@ pub(crate) unsafe fn item(table: *const Table, place: usize) -> Value {
         Value {
             payload: *middle.sub(1 + place),
             tag: *middle.cast::<u8>().add(size_of::<u32>() + place),
-            _rest: [0; 7],
         }
     }
 }
@@ -338,12 +328,10 @@ pub(crate) unsafe fn entry(table: *const Table, place: usize) -> Option<(Value, 
         let key = Value {
             payload: Payload { pointer: (*node).key },
             tag: (*node).key_tag,
-            _rest: [0; 7],
         };
         let value = Value {
             payload: (*node).value,
             tag: (*node).tag,
-            _rest: [0; 7],
         };
         Some((key, value))
     }
@@ -468,7 +456,6 @@ pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
                 return Value {
                     payload: (*node).value,
                     tag: (*node).tag,
-                    _rest: [0; 7],
                 };
             }
             match (*node).next {
@@ -476,7 +463,6 @@ pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
                     return Value {
                         payload: Payload { integer: 0 },
                         tag: NIL,
-                        _rest: [0; 7],
                     };
                 }
                 distance => node = node.offset(distance as isize),
@@ -503,7 +489,6 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
                 return Some(Value {
                     payload: (*node).value,
                     tag: (*node).tag,
-                    _rest: [0; 7],
                 });
             }
             match (*node).next {
@@ -511,7 +496,6 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
                     return Some(Value {
                         payload: Payload { integer: 0 },
                         tag: NIL,
-                        _rest: [0; 7],
                     });
                 }
                 distance => node = node.offset(distance as isize),
