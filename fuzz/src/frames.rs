@@ -1,6 +1,6 @@
 //! Streams of frames with a length of two bytes.
 
-use fulmar_lualib::frames::{Splitter, header};
+use fulmar_engine::{FramePrefix, FrameReader, Framing};
 
 /// Splits the bytes in pieces whose lengths are their own: the frames are those of the whole stream, and with their headers
 /// and what is left they are the stream again.
@@ -17,7 +17,8 @@ pub fn frames(data: &[u8]) {
 
     let mut stream = Vec::new();
     for frame in &whole {
-        stream.extend(header(frame.len()).expect("a frame has a length of two bytes"));
+        let len = u16::try_from(frame.len()).expect("a frame has a length of two bytes");
+        stream.extend(len.to_be_bytes());
         stream.extend(frame);
     }
     let left = data.strip_prefix(&stream[..]).expect("frames are in the stream");
@@ -27,10 +28,13 @@ pub fn frames(data: &[u8]) {
 }
 
 fn split(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
-    let mut splitter = Splitter::default();
+    let mut reader = FrameReader::new(Framing {
+        prefix: FramePrefix::U16Be,
+        limit_bytes: u16::MAX.into(),
+    });
     let mut frames = Vec::new();
     for mut piece in pieces.iter().copied() {
-        while let Ok(Some(frame)) = splitter.next(&mut piece, |len| Ok::<_, ()>(vec![0; len])) {
+        while let Ok(Some((frame, _))) = reader.poll(&mut piece, |len| Ok::<_, ()>(vec![0; len])) {
             frames.push(frame);
         }
         assert!(piece.is_empty(), "every byte is taken");

@@ -22,7 +22,6 @@ pub mod data;
 pub mod dns;
 mod embedded;
 mod facts;
-pub mod frames;
 mod launch;
 mod library;
 mod md5;

@@ -7,12 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
 
 use fulmar_arena::{BufMut, LoanError};
-use fulmar_engine::{Event, EventKind};
+use fulmar_engine::{Event, EventKind, FrameError, FramePrefix, FrameReader, Framing};
 use mlua::ffi::{self, lua_State};
 
 use crate::boxed::{self, Boxed};
 use crate::core::with_block;
-use crate::frames::{self, Splitter};
 use crate::seri::ATTACH_MIN_BYTES;
 use crate::stack::{self, Failure, check_bytes, native};
 use crate::vm::Vm;
@@ -38,14 +37,20 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
 /// The streams of all connections of a service, and the frames that were not fetched.
 #[derive(Default)]
 struct Queue {
-    /// Streams that stand within a frame, by socket.
-    streams: HashMap<i32, Splitter<BufMut>>,
+    /// Streams that stand within a frame, by socket; none when a buffer was refused, so that nobody knows where frames begin.
+    streams: HashMap<i32, Option<FrameReader<BufMut>>>,
     whole: VecDeque<(i32, BufMut)>,
 }
 
 impl Boxed for Queue {
     const METATABLE: &'static CStr = c"fulmar.netpack";
 }
+
+/// A length of two bytes, the high one first; any length goes.
+const FRAMING: Framing = Framing {
+    prefix: FramePrefix::U16Be,
+    limit_bytes: u16::MAX as usize,
+};
 
 /// What a piece of a stream has brought.
 enum Fed {
@@ -63,21 +68,30 @@ impl Queue {
         id: i32,
         mut bytes: &[u8],
         mut loan: impl FnMut(usize) -> Result<BufMut, LoanError>,
-    ) -> Result<Fed, LoanError> {
-        let mut stream = self.streams.remove(&id).unwrap_or_default();
-        let before = self.whole.len();
-        let outcome = loop {
-            match stream.next(&mut bytes, &mut loan) {
-                Ok(Some(frame)) => self.whole.push_back((id, frame)),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
+    ) -> Result<Fed, FrameError<LoanError>> {
+        let Some(mut stream) = self
+            .streams
+            .remove(&id)
+            .unwrap_or_else(|| Some(FrameReader::new(FRAMING)))
+        else {
+            self.streams.insert(id, None);
+            return Ok(Fed::Nothing);
         };
-        let between = stream.is_between();
-        if !between {
-            self.streams.insert(id, stream);
+        let before = self.whole.len();
+        loop {
+            match stream.poll(&mut bytes, &mut loan) {
+                Ok(Some((frame, _))) => self.whole.push_back((id, frame)),
+                Ok(None) => break,
+                Err(error) => {
+                    self.streams.insert(id, None);
+                    return Err(error);
+                }
+            }
         }
-        outcome?;
+        let between = stream.is_between_frames();
+        if !between {
+            self.streams.insert(id, Some(stream));
+        }
         Ok(match self.whole.len() - before {
             0 => Fed::Nothing,
             1 if between => self
@@ -105,9 +119,10 @@ native! {
 unsafe fn pack_bytes(state: *mut lua_State, bytes: &[u8]) -> stack::Outcome {
     // SAFETY: the block is this service's before anything is pushed. Stack: two results.
     unsafe {
-        let Some(header) = frames::header(bytes.len()) else {
+        let Ok(len) = u16::try_from(bytes.len()) else {
             return Err(format!("Invalid size (too long) of data : {}", bytes.len()).into());
         };
+        let header = len.to_be_bytes();
         let vm = Vm::of(state);
         let mut block = (*vm)
             .context
@@ -229,7 +244,11 @@ unsafe fn filter_data(state: *mut lua_State, event: Event<'_>) -> stack::Outcome
             Ok(Fed::One(frame)) => (*vm).lend(frame),
             Err(error) => {
                 push_event(state, c"error", event.id);
-                stack::push_text(state, error.to_string());
+                let text = match error {
+                    FrameError::Loan(error) => error.to_string(),
+                    error => error.to_string(),
+                };
+                stack::push_text(state, text);
                 return Ok(4);
             }
         };
@@ -293,5 +312,28 @@ native! {
             (*vm).reclaim(data).map_err(|error| Failure::from(error.to_string()))?;
             Ok(1)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_buffer_ends_the_stream() {
+        let refuse = |requested_bytes| {
+            Err(LoanError::TooLarge {
+                requested_bytes,
+                max_bytes: 0,
+            })
+        };
+        let mut queue = Queue::default();
+        assert!(matches!(
+            queue.feed(7, b"\0\x02ab\0\x01c", refuse),
+            Err(FrameError::Loan(_))
+        ));
+        let fed = queue.feed(7, b"\0\x01c", |_| unreachable!("not asked"));
+        assert!(matches!(fed, Ok(Fed::Nothing)));
+        assert!(queue.whole.is_empty() && queue.streams.contains_key(&7));
     }
 }

@@ -14,7 +14,7 @@ use super::connect::set_options;
 use super::event::EventKind;
 use super::options::{ListenOptions, SocketOptions};
 use super::shared::{Owners, Shared};
-use super::socket::{Phase, SocketKind};
+use super::socket::{Phase, Socket, SocketKind};
 use crate::clock::Clock;
 use crate::handle::Handle;
 
@@ -224,12 +224,7 @@ impl Sockets {
         let Ok(Some(to)) = address::first(host, port).map(|to| to.as_socket()) else {
             return false;
         };
-        let Some(socket) = self
-            .0
-            .table
-            .find(id)
-            .filter(|socket| socket.kind == SocketKind::Udp)
-        else {
+        let Some(socket) = self.udp_socket(id) else {
             return false;
         };
         let mut state = socket.lock();
@@ -240,16 +235,18 @@ impl Sockets {
 
     /// Sends a datagram. False when there is no such socket or the system does not take it.
     pub fn udp_send(&self, id: i32, to: SocketAddr, bytes: &[u8]) -> bool {
-        let Some(socket) = self
-            .0
-            .table
-            .find(id)
-            .filter(|socket| socket.kind == SocketKind::Udp)
-        else {
+        let Some(socket) = self.udp_socket(id) else {
             return false;
         };
         let mut state = socket.lock();
         self.0.send_datagram(&socket, &mut state, to, bytes)
+    }
+
+    fn udp_socket(&self, id: i32) -> Option<Arc<Socket>> {
+        self.0
+            .table
+            .find(id)
+            .filter(|socket| socket.kind == SocketKind::Udp)
     }
 
     /// Addresses of a name. Blocks.

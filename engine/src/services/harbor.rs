@@ -157,8 +157,7 @@ fn refuse(cx: &Context, message: Message, to: Handle) {
 fn answer_error(cx: &Context, source: Handle, session: i32, kind: MessageType, to: Handle) {
     // An error is never answered with an error, and the system expects no answer.
     if kind != MessageType::ERROR && source.bits() != 0 && !cx.is_remote(source) {
-        // The sender may be gone by now: nobody is left to tell.
-        let _ = cx.send_as(to, source, MessageType::ERROR, session, crate::Body::Empty);
+        cx.engine().answer_error(to, source, session);
     }
 }
 

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use fulmar_engine::{Context, Event, EventKind, Message, MessageType, Service, SocketOptions, StartError};
-use fulmar_lualib::frames::{self, Splitter};
+use fulmar_engine::{
+    Context, Event, EventKind, FramePrefix, FrameReader, Framing, Message, MessageType, Service,
+    SocketOptions, StartError,
+};
 use fulmar_sproto::{Host, Incoming, Schema, Struct, parse};
 use hdrhistogram::Histogram;
 
@@ -65,7 +67,7 @@ pub(crate) struct Crowd {
 
 struct Client {
     number: u32,
-    stream: Splitter<Vec<u8>>,
+    stream: FrameReader<Vec<u8>>,
 }
 
 impl Crowd {
@@ -103,7 +105,7 @@ impl Crowd {
                     .sockets()
                     .connect(cx.handle(), "127.0.0.1", self.port, &SocketOptions::default());
             let id = id.map_err(StartError::new)?;
-            let stream = Splitter::default();
+            let stream = FrameReader::new(FRAMING);
             self.clients.insert(id, Client { number, stream });
         }
         self.started += more;
@@ -138,7 +140,9 @@ impl Crowd {
             .host
             .request(&self.to_server, name, Some(fields), session, None);
         let packed = packed.expect("the fields are the schema's");
-        let header = frames::header(packed.len()).expect("requests are short");
+        let header = u16::try_from(packed.len())
+            .expect("requests are short")
+            .to_be_bytes();
         match cx.loan(header.len() + packed.len()) {
             Ok(mut block) => {
                 block[..header.len()].copy_from_slice(&header);
@@ -177,9 +181,9 @@ impl Crowd {
         };
         let now_ns = cx.engine().hpc_ns();
         let mut tally = self.tally.lock().expect("nobody panics with it");
-        while let Ok(Some(frame)) = client
+        while let Ok(Some((frame, _))) = client
             .stream
-            .next(&mut bytes, |len| Ok::<_, Infallible>(vec![0; len]))
+            .poll(&mut bytes, |len| Ok::<_, Infallible>(vec![0; len]))
         {
             match self.host.dispatch(&frame) {
                 Ok(Incoming::Request(request)) if &*request.name == "said" => {
@@ -229,6 +233,12 @@ impl Service for Crowd {
         }
     }
 }
+
+/// What the gate speaks.
+const FRAMING: Framing = Framing {
+    prefix: FramePrefix::U16Be,
+    limit_bytes: u16::MAX as usize,
+};
 
 /// When this was said.
 fn said_ns(fields: &Struct) -> Option<u64> {
