@@ -53,6 +53,8 @@ impl Shared {
                     return true;
                 }
                 Err(ReadError::System(error)) => {
+                    // The system tells it once; to read on would look like the peer's end.
+                    state.reading = false;
                     self.fail(socket, state, &io::Error::from(error));
                     return true;
                 }
