@@ -81,10 +81,9 @@ native! {
         // SAFETY: both texts are on the stack before they are copied. Stack: unchanged.
         unsafe {
             ffi::luaL_checklstring(state, 1, ptr::null_mut());
-            ffi::luaL_checkany(state, 2);
-            ffi::luaL_tolstring(state, 2, ptr::null_mut());
+            ffi::luaL_checklstring(state, 2, ptr::null_mut());
             let key = stack::text_at(state, 1).unwrap_or_default();
-            let value = stack::text_at(state, -1).unwrap_or_default();
+            let value = stack::text_at(state, 2).unwrap_or_default();
             if (*Vm::of(state)).context.engine().env().set(&key, &value) {
                 Ok(0)
             } else {

@@ -99,6 +99,10 @@ pub(crate) struct Text {
 }
 
 impl Value {
+    pub(crate) const NIL: Value = Value {
+        payload: Payload { integer: 0 },
+        tag: NIL,
+    };
     pub(crate) const TRUE: Value = Value {
         payload: Payload { integer: 0 },
         tag: TRUE,
@@ -261,6 +265,17 @@ pub(crate) unsafe fn text_bytes<'a>(text: *const Text) -> &'a [u8] {
 pub(crate) unsafe fn has_metatable(table: *const Table) -> bool {
     // SAFETY: by (1).
     unsafe { !(*table).metatable.is_null() }
+}
+
+/// The table's metatable.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn metatable(table: *const Table) -> Option<*const Table> {
+    // SAFETY: by (1).
+    let metatable = unsafe { (*table).metatable };
+    (!metatable.is_null()).then_some(metatable.cast::<Table>().cast_const())
 }
 
 /// The length of the array part.
@@ -460,10 +475,7 @@ pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
             }
             match (*node).next {
                 0 => {
-                    return Value {
-                        payload: Payload { integer: 0 },
-                        tag: NIL,
-                    };
+                    return Value::NIL;
                 }
                 distance => node = node.offset(distance as isize),
             }
@@ -493,10 +505,7 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
             }
             match (*node).next {
                 0 => {
-                    return Some(Value {
-                        payload: Payload { integer: 0 },
-                        tag: NIL,
-                    });
+                    return Some(Value::NIL);
                 }
                 distance => node = node.offset(distance as isize),
             }
@@ -724,9 +733,11 @@ unsafe fn probe_walk(state: *mut lua_State) -> bool {
         }
         same = same && steps == 7 && ffi::lua_next(state, index) == 0;
         ffi::lua_settop(state, index);
+        same = same && metatable(table).is_none();
         ffi::lua_createtable(state, 0, 0);
+        let expected = (*at(state, index + 1)).as_table();
         ffi::lua_setmetatable(state, index);
-        same = same && has_metatable(table);
+        same = same && has_metatable(table) && metatable(table) == expected;
         ffi::lua_settop(state, top);
         same
     }

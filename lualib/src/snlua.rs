@@ -67,7 +67,10 @@ impl Service for LuaService {
         let Some(mut vm) = self.vm.take() else { return };
         let pointer: *mut Vm = &mut *vm;
         // SAFETY: as in `receive`; this is the last turn.
-        unsafe { tasks::abandon(pointer) };
+        let left = unsafe { tasks::abandon(pointer) };
+        if !left {
+            tell_launcher(context);
+        }
         vm.close();
         let arena = Arena::process();
         if vm.script_blocks > 0 {
@@ -141,13 +144,18 @@ impl LuaService {
     }
 }
 
-/// Tells the launcher that the script cannot start, and ends the service.
+/// Ends a service whose script cannot start.
 fn give_up(context: &Context) {
+    tell_launcher(context);
+    context.exit();
+}
+
+/// Tells the launcher that the service has failed, or is gone without a word: whoever waits for it to start is answered.
+fn tell_launcher(context: &Context) {
     if let Ok(body) = context.bytes(b"ERROR") {
         // Without a launcher there is nobody to tell.
         let _ = context.send_name(".launcher", MessageType::TEXT, 0, body);
     }
-    context.exit();
 }
 
 /// Runs the loader with the service's command line. Protected; its argument is the line.

@@ -222,6 +222,23 @@ pub(crate) unsafe fn register(state: *mut lua_State, functions: &[(&CStr, ffi::l
     }
 }
 
+/// Raises unless the value at `index` can be called.
+///
+/// # Safety
+/// `state` is the state the native was called with; nothing with a destructor is alive.
+pub(crate) unsafe fn check_callable(state: *mut lua_State, index: c_int) {
+    // SAFETY: the check may raise; nothing is owned. Stack: unchanged.
+    unsafe {
+        if ffi::lua_type(state, index) == ffi::LUA_TFUNCTION {
+            return;
+        }
+        if ffi::luaL_getmetafield(state, index, c"__call".as_ptr()) == ffi::LUA_TNIL {
+            ffi::luaL_checktype(state, index, ffi::LUA_TFUNCTION);
+        }
+        ffi::lua_pop(state, 1);
+    }
+}
+
 /// Whether `thread` runs, or waits for a coroutine that it has resumed: it can be neither resumed nor closed.
 ///
 /// # Safety

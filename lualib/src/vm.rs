@@ -83,9 +83,10 @@ pub(crate) enum Slot {
     KeyUnpack = 9,
     KeyDispatch = 10,
     KeyTrace = 11,
+    KeyIndex = 12,
 }
 
-const SLOTS: c_int = 11;
+const SLOTS: c_int = 12;
 
 /// Objects that the vault keeps for the state's life.
 #[derive(Clone, Copy)]
@@ -96,6 +97,7 @@ pub(crate) struct Fixed {
     pub(crate) unpack: *const raw::Text,
     pub(crate) dispatch: *const raw::Text,
     pub(crate) trace: *const raw::Text,
+    pub(crate) index: *const raw::Text,
 }
 
 impl Default for Fixed {
@@ -108,6 +110,7 @@ impl Default for Fixed {
             unpack: text,
             dispatch: text,
             trace: text,
+            index: text,
         }
     }
 }
@@ -291,12 +294,13 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             ffi::lua_copy(vault, -1, slot as c_int);
             ffi::lua_pop(vault, 1);
         }
-        let keys: [(Slot, &CStr); 5] = [
+        let keys: [(Slot, &CStr); 6] = [
             (Slot::KeyId, c"id"),
             (Slot::KeyPack, c"pack"),
             (Slot::KeyUnpack, c"unpack"),
             (Slot::KeyDispatch, c"dispatch"),
             (Slot::KeyTrace, c"trace"),
+            (Slot::KeyIndex, c"__index"),
         ];
         for (slot, key) in keys {
             ffi::lua_pushstring(vault, key.as_ptr());
@@ -322,6 +326,7 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             unpack: text(Slot::KeyUnpack),
             dispatch: text(Slot::KeyDispatch),
             trace: text(Slot::KeyTrace),
+            index: text(Slot::KeyIndex),
         };
         0
     }

@@ -8,7 +8,7 @@ function skynet.launch(...)
 end
 
 local function handle_of(name)
-	if type(name) ~= "string" then
+	if type(name) == "number" then
 		return name
 	elseif name:byte() == 58 then	-- ":"
 		return tonumber(name:sub(2), 16)

@@ -54,7 +54,7 @@ function skynet.killthread(thread)
 	if type(thread) == "string" then
 		thread = require "skynet.tasks".find(thread)
 	end
-	if thread then
+	if type(thread) == "thread" then
 		return core.killthread(thread)
 	end
 end

@@ -2,11 +2,11 @@
 
 use std::ffi::{CStr, c_int};
 
-use fulmar_engine::{Body, Handle, MessageType};
+use fulmar_engine::{Body, MessageType};
 use mlua::ffi::{self, lua_State};
 
-use super::request::{Destination, destination, send_body};
-use super::{CallbackMode, NO_TASK, State, Wait};
+use super::request::{Destination, check_yieldable, destination, send_body, suspend};
+use super::{CallbackMode, State, Wait};
 use crate::stack::native;
 use crate::vm::Vm;
 
@@ -16,25 +16,39 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"term", term)];
 
 /// `leave()`: everything of `skynet.exit` from the requesters on, the engine's EXIT included. Never returns to a task.
 unsafe extern "C-unwind" fn leave(state: *mut lua_State) -> c_int {
-    // SAFETY: nothing is owned at the yield. The running task is marked, so that it is closed instead of resumed.
+    // SAFETY: closing tasks raises nothing here, so that the list of the watched is dropped; nothing is owned at the yield. The
+    // running task is marked, so that it is closed instead of resumed.
     unsafe {
         let vm = Vm::of(state);
         ffi::luaL_checkstack(state, 8, std::ptr::null());
         refuse_requests(vm);
+        let watched = watched(&*vm);
         super::fork::end_all(vm, state);
         super::reply::refuse_all(&mut *vm);
-        forsake(&mut *vm);
+        forsake(&*vm, &watched);
+        drop(watched);
         (*vm).tasks.mode = CallbackMode::Native;
         (*vm).tasks.left = true;
         (*vm).context.exit();
-        if (*vm).tasks.current != NO_TASK && ffi::lua_isyieldable(state) != 0 {
-            if let Some(task) = (*vm).tasks.running() {
-                task.state = State::Quit;
+        match check_yieldable(state) {
+            Ok(()) => {
+                if let Some(task) = (*vm).tasks.running() {
+                    task.state = State::Quit;
+                }
+                suspend(state, 0, never)
             }
-            return ffi::lua_yieldk(state, 0, 0, None);
+            Err(failure) => crate::stack::finish(state, Err(failure)),
         }
-        crate::stack::finish(state, Err("attempt to yield from outside a coroutine".into()))
     }
+}
+
+/// Nobody resumes a task that has quit.
+unsafe extern "C-unwind" fn never(
+    _state: *mut lua_State,
+    _status: c_int,
+    _context: ffi::lua_KContext,
+) -> c_int {
+    0
 }
 
 /// Answers every request in hand with an error.
@@ -47,48 +61,42 @@ unsafe fn refuse_requests(vm: *mut Vm) {
     }
 }
 
-/// Tells every service that this one waits for that it is gone: PTYPE_ERROR, session 0.
-fn forsake(vm: &mut Vm) {
-    let mut watched: Vec<Handle> = Vec::new();
-    for (_, wait) in vm.tasks.waits.iter() {
-        if let Wait::Call {
-            to: Destination::Handle(to),
-            ..
-        }
-        | Wait::Request {
-            to: Destination::Handle(to),
-            ..
-        } = wait
-        {
-            watched.push(*to);
-        }
-    }
-    watched.sort_unstable_by_key(|handle| handle.bits());
+/// Everybody that this service waits for.
+fn watched(vm: &Vm) -> Vec<Destination> {
+    let mut watched: Vec<Destination> = vm
+        .tasks
+        .waits
+        .iter()
+        .filter_map(|(_, wait)| match wait {
+            Wait::Call { to, .. } | Wait::Request { to, .. } => Some(to.clone()),
+            _ => None,
+        })
+        .collect();
+    watched.sort_unstable();
     watched.dedup();
-    for handle in watched {
-        send_body(
-            vm,
-            &Destination::Handle(handle),
-            None,
-            MessageType::ERROR,
-            0,
-            Body::Empty,
-        );
+    watched
+}
+
+/// Tells them that it is gone: PTYPE_ERROR, session 0.
+fn forsake(vm: &Vm, watched: &[Destination]) {
+    for to in watched {
+        send_body(vm, to, None, MessageType::ERROR, 0, Body::Empty);
     }
 }
 
-/// The service ends without having left by itself: requesters that would wait for ever get an error.
+/// The service's last turn. When it has not left by itself, requesters that would wait for ever get an error. Says whether it had.
 ///
 /// # Safety
-/// The service's last turn; no Lua code runs.
-pub(crate) unsafe fn abandon(vm: *mut Vm) {
+/// No Lua code runs.
+pub(crate) unsafe fn abandon(vm: *mut Vm) -> bool {
     // SAFETY: by the caller.
     unsafe {
-        if !(*vm).tasks.left {
-            (*vm).tasks.left = true;
+        let left = std::mem::replace(&mut (*vm).tasks.left, true);
+        if !left {
             refuse_requests(vm);
             super::reply::refuse_all(&mut *vm);
         }
+        left
     }
 }
 

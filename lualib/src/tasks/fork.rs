@@ -21,7 +21,7 @@ native! {
         // SAFETY: a thread is made before anything is moved; the queue grows outside of Lua. Stack: one result when it is
         // wanted.
         unsafe {
-            ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+            stack::check_callable(state, 1);
             let vm = Vm::of(state);
             let values = ffi::lua_gettop(state);
             if values == 1 && raw::wanted_results(state) == 0 {

@@ -16,6 +16,7 @@ mod exit;
 mod fork;
 mod inspect;
 mod notice;
+mod protocol;
 mod reply;
 mod request;
 mod run;

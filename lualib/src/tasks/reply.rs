@@ -21,9 +21,21 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"ignoreret", ignoreret),
 ];
 
-/// Takes the request of the running task, to answer it.
-fn take_request(vm: &mut Vm) -> Option<super::Request> {
-    vm.tasks.running()?.request.take()
+/// Whom the running task owes an answer.
+enum Asker {
+    Service(super::Request),
+    /// The message it handles was sent without a session.
+    Nobody,
+}
+
+/// Takes the asker of the running task, to answer: once.
+fn take_asker(vm: &mut Vm) -> Option<Asker> {
+    let task = vm.tasks.running()?;
+    match task.request.take() {
+        Some(request) => Some(Asker::Service(request)),
+        None if task.source.is_some() && std::mem::take(&mut task.plain) => Some(Asker::Nobody),
+        None => None,
+    }
 }
 
 /// Answers the running task's request; what `ret` returns.
@@ -54,13 +66,6 @@ fn deliver(vm: &Vm, request: super::Request, body: Body) -> bool {
     }
 }
 
-/// Whether the running task handles a message that was sent without a session.
-fn answers_nobody(vm: &mut Vm) -> bool {
-    vm.tasks
-        .running()
-        .is_some_and(|task| task.source.is_some() && task.plain)
-}
-
 native! {
     /// `ret(msg = "", sz) -> boolean`
     fn ret(state) {
@@ -89,9 +94,9 @@ native! {
 unsafe fn reply(vm: *mut Vm, state: *mut lua_State, body: Body) -> stack::Outcome {
     // SAFETY: pushes one boolean.
     unsafe {
-        let sent = match take_request(&mut *vm) {
-            Some(request) => answer(vm, request, body),
-            None if answers_nobody(&mut *vm) => false,
+        let sent = match take_asker(&mut *vm) {
+            Some(Asker::Service(request)) => answer(vm, request, body),
+            Some(Asker::Nobody) => false,
             None => return Err("No session".into()),
         };
         raw::push(state, raw::Value::boolean(sent));
@@ -129,7 +134,7 @@ native! {
     fn ignoreret(state) {
         // SAFETY: no Lua code runs in here.
         unsafe {
-            take_request(&mut *Vm::of(state));
+            take_asker(&mut *Vm::of(state));
             Ok(0)
         }
     }
@@ -146,24 +151,19 @@ native! {
                 ffi::lua_settop(state, 0);
                 ffi::lua_pushcclosure(state, pack_native, 0);
             } else {
-                ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+                stack::check_callable(state, 1);
                 ffi::lua_settop(state, 1);
-            }
-            let wanted = (*vm).tasks.running().is_some_and(|task| task.request.is_some());
-            if !wanted {
-                if !answers_nobody(&mut *vm) {
-                    return Err("no session".into());
-                }
-                (*vm).tasks.running().expect("a task runs").plain = false;
-                ffi::lua_pushcclosure(state, respond_to_nobody, 0);
-                return Ok(1);
             }
             let number = (*vm).tasks.next_response;
             ffi::lua_pushinteger(state, number as ffi::lua_Integer);
             ffi::lua_pushcclosure(state, respond, 2);
-            (*vm).tasks.next_response += 1;
-            if let Some(request) = take_request(&mut *vm) {
-                (*vm).tasks.responses.insert(number, Response { request, dead: false });
+            match take_asker(&mut *vm) {
+                Some(Asker::Service(request)) => {
+                    (*vm).tasks.next_response += 1;
+                    (*vm).tasks.responses.insert(number, Response { request, dead: false });
+                }
+                Some(Asker::Nobody) => ffi::lua_pushcclosure(state, respond_to_nobody, 0),
+                None => return Err("no session".into()),
             }
             Ok(1)
         }
@@ -190,24 +190,19 @@ native! {
                 ffi::lua_pushboolean(state, wanted.into());
                 return Ok(1);
             }
-            let body = if ffi::lua_toboolean(state, 1) == 0 {
-                Ok(None)
-            } else if (*vm).tasks.responses.contains_key(&number) {
-                pack_response(vm, state)
+            // What cannot be packed leaves the answer owed.
+            let body = if ffi::lua_toboolean(state, 1) != 0 && (*vm).tasks.responses.contains_key(&number) {
+                Some(pack_response(vm, state)?)
             } else {
-                Ok(None)
+                None
             };
             let Some(response) = (*vm).tasks.responses.remove(&number) else {
                 return Err("Can't response more than once".into());
             };
             let sent = match body {
                 _ if response.dead => false,
-                Ok(Some(body)) => deliver(&*vm, response.request, body),
-                Ok(None) => refuse(&*vm, response.request),
-                Err(failure) => {
-                    refuse(&*vm, response.request);
-                    return Err(failure);
-                }
+                Some(body) => deliver(&*vm, response.request, body),
+                None => refuse(&*vm, response.request),
             };
             ffi::lua_pushboolean(state, sent.into());
             Ok(1)
@@ -216,19 +211,19 @@ native! {
 }
 
 /// Packs the values from index 2 on with the function in the closure's first upvalue.
-unsafe fn pack_response(vm: *mut Vm, state: *mut lua_State) -> Result<Option<Body>, Failure> {
+unsafe fn pack_response(vm: *mut Vm, state: *mut lua_State) -> Result<Body, Failure> {
     // SAFETY: as for `respond`.
     unsafe {
         let top: c_int = ffi::lua_gettop(state);
         if stack::is_native(state, ffi::lua_upvalueindex(1), pack_native) {
-            return pack_values(vm, state, 2, top).map(Some);
+            return pack_values(vm, state, 2, top);
         }
         ffi::lua_pushvalue(state, ffi::lua_upvalueindex(1));
         ffi::lua_rotate(state, 2, 1);
         if ffi::lua_pcall(state, top - 1, 2, 0) != ffi::LUA_OK {
             return Err(Failure::Value);
         }
-        take_body(vm, state, 2).map(Some)
+        take_body(vm, state, 2)
     }
 }
 

@@ -8,12 +8,12 @@ use mlua::ffi::{self, lua_State};
 
 use super::run::unpack_delivery;
 use super::turn::push_pointer;
-use super::{NO_TASK, Resumed, State, Tag, Wait, anchor};
+use super::{NO_TASK, Resumed, State, Tag, Wait, anchor, protocol};
 use crate::core::{pack_failure, pack_native};
 use crate::raw;
 use crate::seri::Attach;
 use crate::stack::{self, Failure, Outcome, native};
-use crate::vm::{Slot, Vm};
+use crate::vm::Vm;
 
 pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"expect", expect), (c"cancel", cancel)];
 
@@ -26,7 +26,7 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 ];
 
 /// Where a message goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Destination {
     Handle(Handle),
     /// `:hex`, `.local` or a global name, as the program wrote it.
@@ -179,7 +179,7 @@ unsafe fn pack(
     // SAFETY: the packer lives in the service's memory. Stack: a foreign `pack` leaves its results on top.
     unsafe {
         let top = raw::count(state);
-        let packer = raw::field(class, (*vm).fixed.pack);
+        let packer = protocol::field(vm, class, (*vm).fixed.pack);
         if packer.is_native(pack_native) {
             return pack_values(vm, state, first, top);
         }
@@ -219,67 +219,6 @@ pub(super) unsafe fn pack_values(
     }
 }
 
-/// Puts the protocol that is named at `index` (its name or number) in the place of its name. Gives its table and its id.
-///
-/// # Safety
-/// There is a value at `index`.
-#[inline]
-unsafe fn open_protocol(
-    vm: *mut Vm,
-    state: *mut lua_State,
-    index: c_int,
-) -> Result<(*const raw::Table, MessageType), Failure> {
-    // SAFETY: the table of protocols lives as long as the state. Stack: one value replaced.
-    unsafe {
-        let place = raw::at(state, index);
-        let class = match (*place).as_short_text() {
-            Some(name) => raw::field((*vm).fixed.protocols, name),
-            None => look_protocol_up(vm, *place),
-        };
-        let Some(table) = class.as_table() else {
-            return Err("attempt to index a nil value (local 'p')".into());
-        };
-        *place = class;
-        let id = match raw::field(table, (*vm).fixed.id).as_integer() {
-            Some(id) => id,
-            None => id_of(vm, class),
-        };
-        match u8::try_from(id) {
-            Ok(id) => Ok((table, MessageType(id))),
-            Err(_) => Err("protocol id out of range".into()),
-        }
-    }
-}
-
-/// The protocol of a key that is no short string.
-#[cold]
-unsafe fn look_protocol_up(vm: *mut Vm, key: raw::Value) -> raw::Value {
-    // SAFETY: raw table reads do not raise for a number or a string; the vault has room, and its stack is restored.
-    unsafe {
-        let vault = (*vm).vault;
-        raw::push(vault, key);
-        if matches!(ffi::lua_type(vault, -1), ffi::LUA_TSTRING | ffi::LUA_TNUMBER) {
-            ffi::lua_rawget(vault, Slot::Protocols as c_int);
-        }
-        raw::pop(vault)
-    }
-}
-
-/// The id of a protocol that does not have it as an integer: by Lua's rules for numbers.
-#[cold]
-unsafe fn id_of(vm: *mut Vm, class: raw::Value) -> ffi::lua_Integer {
-    // SAFETY: as for `look_protocol_up`.
-    unsafe {
-        let vault = (*vm).vault;
-        raw::push(vault, class);
-        (*vm).push_slot(vault, Slot::KeyId);
-        ffi::lua_rawget(vault, -2);
-        let id = ffi::lua_tointegerx(vault, -1, ptr::null_mut());
-        ffi::lua_pop(vault, 2);
-        id
-    }
-}
-
 /// Suspends the running task under `session`; `continuation` runs when it is resumed.
 ///
 /// # Safety
@@ -288,7 +227,8 @@ pub(super) unsafe fn suspend(state: *mut lua_State, session: i32, continuation: 
     // SAFETY: the caller has checked that the thread can yield. One value tells `skynet.coroutine` who suspends.
     unsafe {
         let tasks = &mut (*Vm::of(state)).tasks;
-        if let Some(task) = tasks.running() {
+        // One that has quit stays so, while the coroutines inside it hand the suspension on.
+        if let Some(task) = tasks.running().filter(|task| task.state != State::Quit) {
             task.state = State::Suspended;
             task.session = session;
         }
@@ -312,7 +252,7 @@ unsafe fn open_message(
         if raw::count(state) <= address {
             ffi::lua_settop(state, address + 1);
         }
-        open_protocol(vm, state, address + 1)
+        protocol::open(vm, state, address + 1)
     }
 }
 
@@ -414,7 +354,7 @@ unsafe extern "C-unwind" fn call_answered(
         }
         raw::truncate(state, 2);
         let unpack = match (*raw::at(state, 2)).as_table() {
-            Some(class) => raw::field(class, (*vm).fixed.unpack),
+            Some(class) => protocol::field(vm, class, (*vm).fixed.unpack),
             None => return stack::finish(state, Err("call failed".into())),
         };
         let outcome = unpack_delivery(vm, state, unpack);
@@ -439,7 +379,7 @@ unsafe fn prepare_rawcall(state: *mut lua_State, first: c_int) -> Outcome {
         let vm = Vm::of(state);
         check_yieldable(state)?;
         ffi::lua_settop(state, first + 3);
-        let (_, message_type) = open_protocol(vm, state, first + 1)?;
+        let (_, message_type) = protocol::open(vm, state, first + 1)?;
         let to = destination(state, first)?;
         let body = take_body(vm, state, first + 2)?;
         request(vm, &to, message_type, body)
@@ -533,7 +473,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             ffi::lua_settop(state, 4);
-            let (_, message_type) = open_protocol(vm, state, 2)?;
+            let (_, message_type) = protocol::open(vm, state, 2)?;
             let to = destination(state, 1)?;
             let body = take_body(vm, state, 3)?;
             let sent = send_body(&*vm, &to, None, message_type, 0, body);

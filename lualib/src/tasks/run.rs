@@ -7,13 +7,15 @@ use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
 use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
-use super::{Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, push_anchored, release_anchor};
+use super::{
+    Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, protocol, push_anchored, release_anchor,
+};
 use crate::core::unpack_native;
 use crate::raw;
 use crate::seri;
 use crate::signal;
 use crate::stack;
-use crate::vm::{Slot, Vm, as_argument};
+use crate::vm::{Vm, as_argument};
 
 /// Threads kept for reuse; those beyond are left to the garbage collector.
 const IDLE_MAX: usize = 256;
@@ -119,8 +121,8 @@ pub(super) unsafe fn start_request(
 ) {
     // SAFETY: an idle thread has room for a few values, and once they are there Lua keeps them.
     unsafe {
-        let unpack = raw::field(class, (*vm).fixed.unpack);
-        let traced = raw::field(class, (*vm).fixed.trace).as_boolean();
+        let unpack = protocol::field(vm, class, (*vm).fixed.unpack);
+        let traced = protocol::field(vm, class, (*vm).fixed.trace).as_boolean();
         let tag = super::trace::tag_for_request(&mut *vm, &delivery, traced);
         let task = (*vm).tasks.task(id);
         task.request = request_of(&delivery);
@@ -392,22 +394,21 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
 
 /// `source:line` of a protocol's handler.
 unsafe fn handler_site(vm: *mut Vm, message_type: MessageType) -> String {
-    // SAFETY: table reads that do not raise; the vault's stack is restored. `lua_getinfo` with ">" pops the function.
+    // SAFETY: the vault has room; `lua_getinfo` with ">" pops the function.
     unsafe {
-        let vault = (*vm).vault;
-        let top = ffi::lua_gettop(vault);
-        let mut site = String::from("?:-1");
-        if ffi::lua_rawgeti(vault, Slot::Protocols as c_int, message_type.0.into()) == ffi::LUA_TTABLE {
-            ffi::lua_pushvalue(vault, Slot::KeyDispatch as c_int);
-            if ffi::lua_rawget(vault, -2) == ffi::LUA_TFUNCTION {
-                let mut info: ffi::lua_Debug = std::mem::zeroed();
-                ffi::lua_getinfo(vault, c">S".as_ptr(), &mut info);
-                let source = std::slice::from_raw_parts(info.source.cast(), info.srclen);
-                site = format!("{}:{}", String::from_utf8_lossy(source), info.linedefined);
-            }
+        let handler = match protocol::of_type(vm, message_type).as_table() {
+            Some(class) => protocol::field(vm, class, (*vm).fixed.dispatch),
+            None => raw::Value::NIL,
+        };
+        if handler.kind() != ffi::LUA_TFUNCTION {
+            return String::from("?:-1");
         }
-        ffi::lua_settop(vault, top);
-        site
+        let vault = (*vm).vault;
+        raw::push(vault, handler);
+        let mut info: ffi::lua_Debug = std::mem::zeroed();
+        ffi::lua_getinfo(vault, c">S".as_ptr(), &mut info);
+        let source = std::slice::from_raw_parts(info.source.cast(), info.srclen);
+        format!("{}:{}", String::from_utf8_lossy(source), info.linedefined)
     }
 }
 

@@ -7,7 +7,7 @@ use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use super::run::{resume, start_function, start_request};
-use super::{CallbackMode, Fork, Request, Resumed, Wait, release_anchor};
+use super::{CallbackMode, Fork, Request, Resumed, Wait, protocol, release_anchor};
 use crate::raw;
 use crate::seri;
 use crate::stack::{self, native};
@@ -243,8 +243,8 @@ unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
             refuse(vm, &delivery);
             return;
         };
-        let class = protocol(vm, delivery.message_type).as_table();
-        let dispatch = class.map(|class| raw::field(class, (*vm).fixed.dispatch));
+        let class = protocol::of_type(vm, delivery.message_type).as_table();
+        let dispatch = class.map(|class| protocol::field(vm, class, (*vm).fixed.dispatch));
         match (class, dispatch) {
             (Some(class), Some(dispatch)) if !dispatch.is_nil() => {
                 start_request(vm, from, task, class, dispatch, delivery);
@@ -254,20 +254,6 @@ unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
                 unhandled(vm, from, class.is_some(), delivery);
             }
         }
-    }
-}
-
-/// The protocol of a type, or nil.
-#[inline]
-unsafe fn protocol(vm: *mut Vm, message_type: MessageType) -> raw::Value {
-    // SAFETY: the table of protocols lives as long as the state; reading it raises nothing, and the vault has room.
-    unsafe {
-        if let Some(class) = raw::numbered((*vm).fixed.protocols, message_type.0) {
-            return class;
-        }
-        let vault = (*vm).vault;
-        ffi::lua_rawgeti(vault, Slot::Protocols as c_int, message_type.0.into());
-        raw::pop(vault)
     }
 }
 

@@ -261,7 +261,7 @@ native! {
         unsafe {
             let vm = Vm::of(state);
             let ticks = delay(state, 1);
-            ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
+            stack::check_callable(state, 2);
             ffi::lua_settop(state, 2);
             let traceback = if (*vm).tasks.trace_timeout {
                 let text = format!("TIMER {}+{ticks} : ", (*vm).context.now_cs());
