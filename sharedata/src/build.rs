@@ -203,6 +203,14 @@ impl<'a> Entry<'a> {
             EntryKey::Owned(key) => key.as_ref(),
         }
     }
+
+    /// Whether an array part of this length has a place for the key.
+    fn is_covered(&self, array_len: u64) -> bool {
+        match self.key() {
+            KeyRef::Integer(number) => number >= 1 && number.cast_unsigned() <= array_len,
+            KeyRef::Text(_) => false,
+        }
+    }
 }
 
 impl<'a> Items<'a> {
@@ -227,34 +235,27 @@ impl<'a> Items<'a> {
     /// Sets a key. The last value of a key counts; that of an integer which the array part covers goes there.
     pub fn insert(&mut self, key: impl Into<KeyRef<'a>>, value: impl Into<Item<'a>>) {
         let key = key.into();
-        self.put(key, EntryKey::Borrowed(key), value.into());
+        match self.place_of(key) {
+            Some(place) => self.array[place] = value.into(),
+            None => self.put(key.hash(), EntryKey::Borrowed(key), value.into()),
+        }
     }
 
     /// [`insert`](Items::insert), for a key that lives shorter than the content does.
     pub fn insert_owned(&mut self, key: Key, value: impl Into<Item<'a>>) {
-        let hash = key.as_ref().hash();
-        if let Some(place) = self.place_of(key.as_ref()) {
-            self.array[place] = value.into();
-            return;
+        match self.place_of(key.as_ref()) {
+            Some(place) => self.array[place] = value.into(),
+            None => self.put(key.as_ref().hash(), EntryKey::Owned(key), value.into()),
         }
-        self.entries.push(Entry {
-            hash,
-            key: EntryKey::Owned(key),
-            value: value.into(),
-            order: self.entries.len() as u32,
-        });
     }
 
-    fn put(&mut self, key: KeyRef<'a>, owned: EntryKey<'a>, value: Item<'a>) {
-        match self.place_of(key) {
-            Some(place) => self.array[place] = value,
-            None => self.entries.push(Entry {
-                hash: key.hash(),
-                key: owned,
-                value,
-                order: self.entries.len() as u32,
-            }),
-        }
+    fn put(&mut self, hash: u64, key: EntryKey<'a>, value: Item<'a>) {
+        self.entries.push(Entry {
+            hash,
+            key,
+            value,
+            order: self.entries.len() as u32,
+        });
     }
 
     /// The place in the array part that this key has; makes one at its end.
@@ -282,10 +283,18 @@ impl<'a> Items<'a> {
             }
             same
         });
-        self.entries.retain(|entry| !entry.value.is_nil());
+        // An array part that has grown over a key since has the later value.
+        let covered = self.array.len() as u64;
+        self.entries
+            .retain(|entry| !entry.value.is_nil() && !entry.is_covered(covered));
         while self.array.pop_if(|value| value.is_nil()).is_some() {}
+        let len = self.array.len();
         while let Some(place) = self.next_of_array() {
-            self.array.push(self.entries.remove(place).value);
+            let value = std::mem::replace(&mut self.entries[place].value, Item::NIL);
+            self.array.push(value);
+        }
+        if self.array.len() > len {
+            self.entries.retain(|entry| !entry.value.is_nil());
         }
     }
 

@@ -116,6 +116,20 @@ proptest! {
     }
 
     #[test]
+    fn the_last_value_of_a_key_counts(steps in prop::collection::vec((-1..9i64, prop::option::of(any::<bool>())), 0..40)) {
+        let store = Store::new();
+        let (mut items, mut model) = (Items::new(), BTreeMap::new());
+        for (key, value) in steps {
+            items.insert(key, value.map_or(Item::NIL, Item::from));
+            match value {
+                Some(value) => drop(model.insert(Key::Integer(key), Model::Boolean(value))),
+                None => drop(model.remove(&Key::Integer(key))),
+            }
+        }
+        check_table(store.image(items).unwrap().table().unwrap(), &model);
+    }
+
+    #[test]
     fn patches_read_as_the_model_does(
         model in table(),
         changes in prop::collection::vec((key(), prop::option::of(value())), 1..60),
@@ -370,6 +384,19 @@ fn a_patch_of_a_wide_table_costs_its_path() {
     let (new, shared) = patched.sizes_beside(&image).unwrap();
     assert!(new < 32 << 10, "{new} bytes are new, {shared} shared");
     assert!(shared > 1 << 20);
+}
+
+#[test]
+fn integers_in_any_order_make_an_array() {
+    // Moving them one by one out of the others takes minutes.
+    let len = 300_000;
+    let mut items = Items::new();
+    for key in (1..=len).rev() {
+        items.insert(key, key);
+    }
+    let image = Store::new().image(items).unwrap();
+    assert_eq!(image.table().unwrap().array_len().unwrap(), len as u64);
+    assert_eq!(image.get(len).unwrap().as_i64(), Some(len));
 }
 
 #[test]
