@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -13,6 +13,15 @@ use crate::file::Mapping;
 pub(crate) struct Block {
     pub(crate) bytes: Box<[u8]>,
     pub(crate) links: Box<[Link]>,
+    /// The store that knows it, and under which hash.
+    store: Store,
+    hash: u64,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.store.forget(self);
+    }
 }
 
 /// A counted reference to a block.
@@ -98,6 +107,18 @@ impl<'a> BlockRef<'a> {
         }
     }
 
+    /// The link itself: what it leads to is not looked at.
+    pub(crate) fn link_at(self, link: u64) -> Result<Link, Damaged> {
+        let found = match self.source {
+            Source::Heap(block) => block.links.get(link as usize).cloned(),
+            Source::File(mapping, number) => {
+                let target = mapping.target(number, link)?;
+                Some(Link::File(Arc::clone(mapping), target))
+            }
+        };
+        found.ok_or_else(|| self.damaged("a link that is not there"))
+    }
+
     pub(crate) fn link_count(self) -> u64 {
         match self.source {
             Source::Heap(block) => block.links.len() as u64,
@@ -130,14 +151,20 @@ impl<'a> BlockRef<'a> {
 ///
 /// A clone is another handle to the same store. Images outlive the store.
 #[derive(Clone, Default)]
-pub struct Store(Arc<Mutex<Known>>);
+pub struct Store(Arc<Shelves>);
 
-/// The blocks that live, by a hash of their content.
-#[derive(Default)]
-struct Known {
-    blocks: HashMap<u64, Weak<Block>>,
-    /// When so many are known, those that have died are forgotten.
-    limit: usize,
+/// The blocks that live, by a hash of their content, in so many maps that none grows for long under its lock. A block leaves its map
+/// when it dies.
+struct Shelves([Mutex<Shelf>; SHELVES]);
+
+type Shelf = HashMap<u64, Weak<Block>>;
+
+const SHELVES: usize = 256;
+
+impl Default for Shelves {
+    fn default() -> Shelves {
+        Shelves(std::array::from_fn(|_| Mutex::default()))
+    }
 }
 
 impl Store {
@@ -146,14 +173,14 @@ impl Store {
         Store::default()
     }
 
-    /// How many blocks live in memory, of all images of this store.
+    /// How many blocks live in memory, of all images of this store. A block whose hash another has is not counted.
     pub fn live_blocks(&self) -> usize {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known
-            .blocks
-            .values()
-            .filter(|block| block.strong_count() > 0)
-            .count()
+        let shelves = &self.0.0;
+        shelves.iter().map(|shelf| lock(shelf).len()).sum()
+    }
+
+    fn shelf(&self, hash: u64) -> MutexGuard<'_, Shelf> {
+        lock(&self.0.0[(hash >> 32) as usize % SHELVES])
     }
 
     /// A block with this content: the one that lives already, if there is one.
@@ -162,25 +189,42 @@ impl Store {
             let (address, number) = link.identity();
             xxh3_64_with_seed(&address.to_le_bytes(), hash ^ u64::from(number))
         });
-        // Nothing that can panic runs under the lock; a block that dies here has died before.
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(block) = known.blocks.get(&hash).and_then(Weak::upgrade) {
-            // Another content of the same hash stays unshared.
-            if *block.bytes == *bytes && *block.links == *links {
-                return Link::Heap(block);
-            }
-        }
-        let block = Arc::new(Block {
+        let fresh = Arc::new(Block {
             bytes: bytes.into_boxed_slice(),
             links: links.into_boxed_slice(),
+            store: self.clone(),
+            hash,
         });
-        known.blocks.insert(hash, Arc::downgrade(&block));
-        if known.blocks.len() > known.limit {
-            known.blocks.retain(|_, block| block.strong_count() > 0);
-            known.limit = known.blocks.len() * 2 + 64;
-        }
-        Link::Heap(block)
+        // A block that dies takes the lock: so none is dropped under it.
+        let known = {
+            let mut shelf = self.shelf(hash);
+            let known = shelf.get(&hash).and_then(Weak::upgrade);
+            if known.is_none() {
+                shelf.insert(hash, Arc::downgrade(&fresh));
+            }
+            known
+        };
+        // Another content of the same hash stays unshared.
+        let same = known.filter(|known| known.bytes == fresh.bytes && known.links == fresh.links);
+        Link::Heap(same.unwrap_or(fresh))
     }
+
+    /// A block has died.
+    fn forget(&self, block: &Block) {
+        let mut shelf = self.shelf(block.hash);
+        // Another of the same hash may stand there, and may be newer.
+        if shelf
+            .get(&block.hash)
+            .is_some_and(|known| std::ptr::eq(known.as_ptr(), block))
+        {
+            shelf.remove(&block.hash);
+        }
+    }
+}
+
+fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    // Nothing that can panic runs under the lock.
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Store {

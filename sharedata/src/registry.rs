@@ -1,8 +1,10 @@
-//! Names for images.
+//! Names for images: one box of `fulmar-stm`, whose value is all of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use fulmar_stm::Writer;
 
 use crate::build::Item;
 use crate::error::{Damaged, PatchError};
@@ -14,42 +16,53 @@ pub type Version = u64;
 
 /// Named images, and who is told of new ones. A clone is another handle to the same registry.
 ///
-/// What is published together is seen together: a [`Registry::snapshot`] holds all of it or nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Registry(Arc<Shared>);
+/// What is published together is seen together: a [`Registry::snapshot`] holds all of it or nothing. Readers never wait, neither for
+/// each other nor for who publishes.
+#[derive(Debug, Clone)]
+pub struct Registry(Writer<Names>);
 
-#[derive(Debug, Default)]
-struct Shared {
-    current: Mutex<Arc<Snapshot>>,
-    published: Condvar,
+/// All names at one moment.
+#[derive(Debug, Clone, Default)]
+struct Names(HashMap<Arc<str>, (Image, Version)>);
+
+impl Names {
+    fn image(&self, name: &str) -> Option<&Image> {
+        self.0.get(name).map(|(image, _)| image)
+    }
 }
 
 /// All named images at one moment.
-#[derive(Debug, Clone, Default)]
-pub struct Snapshot {
-    version: Version,
-    images: HashMap<Box<str>, (Image, Version)>,
-}
+///
+/// Shape: one pointer; cloning it adds a count.
+#[derive(Debug, Clone)]
+pub struct Snapshot(fulmar_stm::Snapshot<Names>);
 
 impl Snapshot {
-    /// The version of whatever was published last.
+    /// The version of whatever was published last; 0 before the first.
     pub fn version(&self) -> Version {
-        self.version
+        // A box begins with its first version: the one without a name.
+        self.0.version().number() - 1
     }
 
     /// The image of a name.
     pub fn image(&self, name: &str) -> Option<&Image> {
-        self.images.get(name).map(|(image, _)| image)
+        self.0.image(name)
     }
 
     /// When the image of a name was published.
     pub fn version_of(&self, name: &str) -> Option<Version> {
-        self.images.get(name).map(|(_, version)| *version)
+        self.0.0.get(name).map(|(_, version)| *version)
     }
 
     /// The names, in no order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.images.keys().map(|name| &**name)
+        self.0.0.keys().map(|name| &**name)
+    }
+}
+
+impl Default for Registry {
+    fn default() -> Registry {
+        Registry(Writer::new(Names::default()))
     }
 }
 
@@ -59,19 +72,14 @@ impl Registry {
         Registry::default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
-        // Nothing that can panic runs under the lock.
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All named images at this moment.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.lock())
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot(self.0.snapshot())
     }
 
     /// The image of a name.
     pub fn current(&self, name: &str) -> Option<Image> {
-        self.lock().image(name).cloned()
+        self.0.snapshot().image(name).cloned()
     }
 
     /// Gives a name an image. Readers of the old one keep it until they look again.
@@ -81,35 +89,38 @@ impl Registry {
 
     /// Takes a name away. Returns whether there was one.
     pub fn remove(&self, name: &str) -> bool {
-        let known = self.lock().image(name).is_some();
-        if known {
-            self.publish_all([(name, None)]);
+        loop {
+            let seen = self.snapshot();
+            if seen.image(name).is_none() {
+                return false;
+            }
+            if self.put(&seen, &[(name, None)]).is_some() {
+                return true;
+            }
         }
-        known
     }
 
     /// Gives several names their images, or takes them away, in one step.
     pub fn publish_all<'n>(&self, batch: impl IntoIterator<Item = (&'n str, Option<Image>)>) -> Version {
         let batch: Vec<_> = batch.into_iter().collect();
-        self.put(self.lock(), batch)
+        loop {
+            if let Some(version) = self.put(&self.snapshot(), &batch) {
+                return version;
+            }
+        }
     }
 
-    fn put(&self, mut current: MutexGuard<'_, Arc<Snapshot>>, batch: Vec<(&str, Option<Image>)>) -> Version {
-        let mut next = Snapshot::clone(&current);
-        next.version += 1;
+    /// Publishes a batch if nothing else was since `seen`.
+    fn put(&self, seen: &Snapshot, batch: &[(&str, Option<Image>)]) -> Option<Version> {
+        let version = seen.version() + 1;
+        let mut next = Names::clone(&seen.0);
         for (name, image) in batch {
             match image {
-                Some(image) => next.images.insert(name.into(), (image, next.version)),
-                None => next.images.remove(name),
-            };
+                Some(image) => drop(next.0.insert((*name).into(), (image.clone(), version))),
+                None => drop(next.0.remove(*name)),
+            }
         }
-        let version = next.version;
-        let old = std::mem::replace(&mut *current, Arc::new(next));
-        drop(current);
-        self.0.published.notify_all();
-        // Images that nobody else holds are freed here, outside of the lock.
-        drop(old);
-        version
+        self.0.commit_if(seen.0.version(), next).ok().map(|_| version)
     }
 
     /// Changes one place of the table of a name, whoever else changes it at the same time; see [`Image::patch`]. None when the name
@@ -123,24 +134,22 @@ impl Registry {
         path: &[Key],
         value: Option<Item<'_>>,
     ) -> Result<Option<Version>, PatchError> {
+        let mut patched: Option<(Image, Image)> = None;
         loop {
-            let Some(old) = self.current(name) else {
+            let seen = self.snapshot();
+            let Some(old) = seen.image(name) else {
                 return Ok(None);
             };
-            let new = old.patch(path, value.clone())?;
-            if let Some(version) = self.publish_after(name, &old, new) {
+            // Who publishes under another name is no reason to do it again.
+            let new = match patched {
+                Some((of, new)) if of.is(old) => new,
+                _ => old.patch(path, value.clone())?,
+            };
+            if let Some(version) = self.put(&seen, &[(name, Some(new.clone()))]) {
                 return Ok(Some(version));
             }
+            patched = Some((old.clone(), new));
         }
-    }
-
-    /// Gives a name an image if its present one is `old`.
-    fn publish_after(&self, name: &str, old: &Image, new: Image) -> Option<Version> {
-        let current = self.lock();
-        if !current.image(name).is_some_and(|image| image.is(old)) {
-            return None;
-        }
-        Some(self.put(current, vec![(name, Some(new))]))
     }
 
     /// Follows a name, whether it has an image or not.
@@ -153,7 +162,7 @@ impl Registry {
     }
 }
 
-/// Follows the images of one name.
+/// Follows the images of one name. It keeps the one that it has seen last, and none of other names.
 #[derive(Debug)]
 pub struct Watcher {
     registry: Registry,
@@ -196,40 +205,35 @@ impl Watcher {
 
     /// What has happened since the last look; none when it is nothing. Several changes are seen as one.
     pub fn poll(&mut self) -> Option<Change> {
-        let now = self.registry.current(&self.name);
-        self.step(now)
+        self.step(&self.registry.snapshot())
     }
 
     /// Blocks this thread until something happens, or until the time is over.
     pub fn wait(&mut self, limit: Duration) -> Option<Change> {
+        // A time that no clock reaches is none.
         let end = Instant::now().checked_add(limit);
-        let registry = self.registry.clone();
-        let mut current = registry.lock();
+        let mut reader = self.registry.0.copy();
         loop {
-            let now = current.image(&self.name).cloned();
-            if !same(self.seen.as_ref(), now.as_ref()) {
-                drop(current);
-                return self.step(now);
+            if let Some(change) = self.step(&Snapshot(reader.latest().clone())) {
+                return Some(change);
             }
-            let left = match end {
-                Some(end) => end.checked_duration_since(Instant::now())?,
-                None => Duration::MAX,
+            match end {
+                Some(end) => reader
+                    .wait_timeout(end.saturating_duration_since(Instant::now()))
+                    .ok()?,
+                None => reader.wait().ok()?,
             };
-            current = registry
-                .0
-                .published
-                .wait_timeout(current, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
         }
     }
 
-    fn step(&mut self, now: Option<Image>) -> Option<Change> {
-        if same(self.seen.as_ref(), now.as_ref()) {
+    fn step(&mut self, now: &Snapshot) -> Option<Change> {
+        let now = now.image(&self.name);
+        if same(self.seen.as_ref(), now) {
             return None;
         }
-        let old = std::mem::replace(&mut self.seen, now.clone());
-        Some(Change { old, new: now })
+        let new = now.cloned();
+        let old = std::mem::replace(&mut self.seen, new.clone());
+        Some(Change { old, new })
     }
 }
 

@@ -106,3 +106,47 @@ fn an_old_version_goes_with_its_last_reader() {
     drop(image(&store, 9));
     assert_eq!(store.live_blocks(), 1);
 }
+
+#[test]
+fn patches_leave_no_block_behind() {
+    let store = Store::new();
+    let registry = Registry::new();
+    let rows: Vec<_> = (0..5000)
+        .map(|n| json!({ "n": n, "name": format!("row {n}") }))
+        .collect();
+    registry.publish("rows", store.build(&rows).unwrap());
+    let before = store.live_blocks();
+    for n in 1..=1000i64 {
+        let path = [Key::Integer(n * 7 % 5000 + 1), "n".into()];
+        let version = registry.patch("rows", &path, Some((-n).into())).unwrap();
+        assert_eq!(version, Some(1 + n as u64));
+        assert_eq!(store.live_blocks(), before, "after patch {n}");
+    }
+    let reader = registry.current("rows").unwrap();
+    registry.remove("rows");
+    assert_eq!(store.live_blocks(), before);
+    drop(reader);
+    assert_eq!(store.live_blocks(), 0);
+}
+
+#[test]
+fn equal_blocks_that_come_and_go_on_several_threads_are_forgotten() {
+    let store = Store::new();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let store = &store;
+            scope.spawn(move || {
+                let mut held = Vec::new();
+                for n in 0..4000 {
+                    let image = image(store, (n + thread) % 5);
+                    assert_eq!(number(&image), (n + thread) % 5);
+                    held.push(image);
+                    if n % 3 == 0 {
+                        held.clear();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(store.live_blocks(), 0);
+}
