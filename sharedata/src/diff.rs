@@ -72,7 +72,7 @@ impl<'a> Table<'a> {
     }
 
     fn equals_below(self, other: Table<'_>, depth: usize) -> Result<bool, Damaged> {
-        if self.is(other) {
+        if self.0.looks_like(other.0)? {
             return Ok(true);
         }
         let Some(depth) = depth.checked_sub(1) else {
@@ -193,19 +193,47 @@ fn differing_hash<'a>(old: Slot<'a>, new: Slot<'a>, into: &mut Vec<KeyRef<'a>>) 
     if old.is(new) {
         return Ok(());
     }
-    if old.kind()? != BRANCH || new.kind()? != BRANCH {
-        gather(old, into)?;
-        return gather(new, into);
+    match (old.kind()?, new.kind()?) {
+        (BRANCH, BRANCH) => {}
+        (BRANCH, _) | (_, BRANCH) => {
+            gather(old, into)?;
+            return gather(new, into);
+        }
+        _ => return differing_leaf(Leaf::at(old)?, Leaf::at(new)?, into),
     }
     let (old, new) = (Branch::at(old)?, Branch::at(new)?);
     for digit in 0..1 << HASH_BITS {
-        let child = |branch: Branch<'a>| -> Result<Slot<'a>, Damaged> {
-            match branch.has(digit) {
-                true => Ok(Slot::Node(branch.tree(branch.place(digit))?)),
-                false => Ok(Slot::Nil),
-            }
+        let places = (
+            old.has(digit).then(|| old.place(digit)),
+            new.has(digit).then(|| new.place(digit)),
+        );
+        if let (Some(before), Some(now)) = places
+            && old.looks_like(before, new, now)?
+        {
+            continue;
+        }
+        let tree = |branch: Branch<'a>, place: Option<usize>| match place {
+            Some(place) => branch.tree(place).map(Slot::Node),
+            None => Ok(Slot::Nil),
         };
-        differing_hash(child(old)?, child(new)?, into)?;
+        differing_hash(tree(old, places.0)?, tree(new, places.1)?, into)?;
+    }
+    Ok(())
+}
+
+/// Adds the keys of two leaves, but for those that stand at the same place and have what lies there in the same bytes.
+fn differing_leaf<'a>(old: Leaf<'a>, new: Leaf<'a>, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
+    for place in 0..old.entries.max(new.entries) {
+        if place >= old.entries {
+            into.push(new.key(place)?);
+        } else if place >= new.entries {
+            into.push(old.key(place)?);
+        } else {
+            let keys = (old.key(place)?, new.key(place)?);
+            if keys.0 != keys.1 || !old.looks_like(new, place)? {
+                into.extend([keys.0, keys.1]);
+            }
+        }
     }
     Ok(())
 }

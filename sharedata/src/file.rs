@@ -248,11 +248,16 @@ impl Mapping {
 
     /// The block behind a link of another, which has been checked.
     pub(crate) fn follow(self: &Arc<Mapping>, number: u32, link: u64) -> Result<BlockRef<'_>, Damaged> {
+        Mapping::block(self, self.target(number, link)?)
+    }
+
+    /// The number of that block.
+    pub(crate) fn target(&self, number: u32, link: u64) -> Result<u32, Damaged> {
         let parts = self.parts(number)?;
         let place = usize::try_from(link).ok().and_then(|link| link.checked_mul(4));
         match place.and_then(|place| u32_at(parts.links, place)) {
             // Once more: no circle, whatever happened to the file.
-            Some(target) if target < number => Mapping::block(self, target),
+            Some(target) if target < number => Ok(target),
             _ => Err(damaged(number, "a link that is not there")),
         }
     }

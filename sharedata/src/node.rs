@@ -168,6 +168,75 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// A link of this node: what it leads to is not looked at.
+    pub(crate) fn link(self, payload: u64) -> Result<Link, Damaged> {
+        match u64::from(self.links).checked_add(payload) {
+            Some(link) => self.block.link_at(link),
+            None => Err(self.damaged("a link that is not there")),
+        }
+    }
+
+    /// How many bytes and links belong to this node and what is inside of it: all up to the end of the last slot that has some.
+    pub(crate) fn extent(self) -> Result<(usize, u64), Damaged> {
+        let len = self.len()?;
+        let (mut bytes, mut links) = (None, None);
+        for slot in (0..len).rev() {
+            match self.raw(slot, len)? {
+                (TEXT, payload) => {
+                    bytes.get_or_insert(payload as u32 as usize + usize::from((payload >> 32) as u16));
+                }
+                (LINK, payload) => {
+                    links.get_or_insert(payload.saturating_add(1));
+                }
+                (NODE, payload) if bytes.is_none() || links.is_none() => {
+                    let (inner_bytes, inner_links) = self.inner(payload)?.extent()?;
+                    bytes.get_or_insert(payload as u32 as usize + inner_bytes);
+                    links.get_or_insert((payload >> 32) + inner_links);
+                }
+                _ => {}
+            }
+        }
+        Ok((bytes.unwrap_or(HEAD + len * SLOT), links.unwrap_or(0)))
+    }
+
+    /// Whether both are the same bytes and lead to the same blocks: then they are equal.
+    pub(crate) fn looks_like(self, other: Node<'_>) -> Result<bool, Damaged> {
+        if self.is(other) {
+            return Ok(true);
+        }
+        let (bytes, links) = self.extent()?;
+        if other.extent()? != (bytes, links) || self.bytes(0, bytes)? != other.bytes(0, bytes)? {
+            return Ok(false);
+        }
+        for link in 0..links {
+            if self.link(link)? != other.link(link)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same for what is in two slots.
+    pub(crate) fn slot_looks_like(
+        self,
+        slot: usize,
+        len: usize,
+        other: Node<'_>,
+        other_slot: usize,
+        other_len: usize,
+    ) -> Result<bool, Damaged> {
+        let (mine, theirs) = (self.raw(slot, len)?, other.raw(other_slot, other_len)?);
+        Ok(match (mine, theirs) {
+            ((LINK, mine), (LINK, theirs)) => self.link(mine)? == other.link(theirs)?,
+            ((NODE, mine), (NODE, theirs)) => self.inner(mine)?.looks_like(other.inner(theirs)?)?,
+            ((TEXT, _), (TEXT, _)) => match (self.slot(slot, len)?, other.slot(other_slot, other_len)?) {
+                (Slot::Text(mine), Slot::Text(theirs)) => mine == theirs,
+                _ => false,
+            },
+            (mine, theirs) => mine == theirs,
+        })
+    }
+
     /// The block as a link, when the node is all of it.
     pub(crate) fn own_block(self) -> Option<Link> {
         (self.at == 0).then(|| self.block.link())

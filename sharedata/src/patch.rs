@@ -2,12 +2,12 @@
 
 use crate::block::Store;
 use crate::build::{Entry, Item, Items, Tree, array_tree, branch, hash_tree, wide};
-use crate::error::{BuildError, PatchError};
+use crate::error::{BuildError, Damaged, PatchError};
 use crate::image::Image;
 use crate::key::{Key, KeyRef};
 use crate::layout::*;
 use crate::node::{Node, Slot};
-use crate::table::{Branch, Leaf, Table, Value, array_child, array_level, array_slot, count};
+use crate::table::{Branch, Leaf, Table, Value, array_child, array_level, array_slot};
 use crate::write::{node, reuse, reuse_node, reuse_slots};
 
 impl Image {
@@ -51,7 +51,7 @@ impl<'s> Patch<'s> {
         let root = table.0;
         let exists = table.find(key)?.is_some();
         if value.is_nil() && !exists {
-            return reuse_node(self.store, root);
+            return Ok(reuse_node(root)?);
         }
         let array_len = table.array_len()?;
         let hash_len = table.places()? - array_len;
@@ -70,19 +70,15 @@ impl<'s> Patch<'s> {
         if is_small || root.kind()? == SMALL {
             return self.rebuild(table, key, value);
         }
-        let (array, hash) = (
-            root.slot(WIDE_ARRAY, WIDE_SLOTS)?,
-            root.slot(WIDE_HASH, WIDE_SLOTS)?,
-        );
-        let array = match (change, array) {
+        let array = match (change, root.slot(WIDE_ARRAY, WIDE_SLOTS)?) {
             (Change::Array(place) | Change::Append(place), Slot::Node(tree)) => {
                 self.array(tree, place, value)?
             }
             (Change::Append(_), _) => array_tree(self.store, vec![value])?,
             (Change::Pop, Slot::Node(tree)) => self.truncate(tree, new_array_len)?,
-            (Change::Hash, array) => {
-                let array = reuse(self.store, array)?;
-                let hash = match hash {
+            (Change::Hash, _) => {
+                let array = reuse(root, WIDE_ARRAY, WIDE_SLOTS)?;
+                let hash = match root.slot(WIDE_HASH, WIDE_SLOTS)? {
                     Slot::Node(tree) => self.hash(tree, 0, key, value)?.0,
                     _ => hash_tree(self.store, vec![Entry::new(key, value)], 0)?,
                 };
@@ -93,7 +89,7 @@ impl<'s> Patch<'s> {
         wide(
             self.store,
             array,
-            reuse(self.store, hash)?,
+            reuse(root, WIDE_HASH, WIDE_SLOTS)?,
             new_array_len,
             new_hash_len,
         )
@@ -109,7 +105,7 @@ impl<'s> Patch<'s> {
         let mut items = Items::new();
         for place in 0..table.places()? {
             match table.nth(place)? {
-                Some((key, value)) => items.insert(key, reuse_value(self.store, value)?),
+                Some((key, value)) => items.insert(key, reuse_value(value)?),
                 None => items.push(Item::NIL),
             }
         }
@@ -126,7 +122,7 @@ impl<'s> Patch<'s> {
             for level in 0..=level {
                 second = node(self.store, ARRAY, level, vec![second])?;
             }
-            let first = reuse_node(self.store, tree)?;
+            let first = reuse_node(tree)?;
             return node(self.store, ARRAY, level + 1, vec![first, second]);
         }
         self.array_below(tree, level, place, value)
@@ -152,7 +148,7 @@ impl<'s> Patch<'s> {
                 item
             }
         };
-        let mut slots = reuse_slots(self.store, tree)?;
+        let mut slots = reuse_slots(tree)?;
         match slots.get_mut(slot) {
             Some(old) => *old = item,
             None => slots.push(item),
@@ -175,10 +171,10 @@ impl<'s> Patch<'s> {
         let slots = tree.len()?;
         let last = array_slot(len - 1, level);
         let mut kept = (0..last)
-            .map(|slot| reuse(self.store, tree.slot(slot, slots)?))
-            .collect::<Result<Vec<_>, BuildError>>()?;
+            .map(|slot| reuse(tree, slot, slots))
+            .collect::<Result<Vec<_>, Damaged>>()?;
         kept.push(match level {
-            0 => reuse(self.store, tree.slot(last, slots)?)?,
+            0 => reuse(tree, last, slots)?,
             _ => self.truncate_below(array_child(tree, level, last)?, level - 1, len)?,
         });
         node(self.store, ARRAY, level, kept)
@@ -194,7 +190,7 @@ impl<'s> Patch<'s> {
     ) -> Result<(Item<'a>, u64), BuildError> {
         if tree.kind()? != BRANCH {
             let mut entries = Vec::new();
-            self.gather(tree, &mut entries)?;
+            gather(tree, &mut entries)?;
             entries.retain(|entry| entry.key() != key);
             if !value.is_nil() {
                 let entry = Entry::new(key, value);
@@ -209,11 +205,11 @@ impl<'s> Patch<'s> {
         let mut trees = Vec::with_capacity(1 << HASH_BITS);
         let mut value = Some(value);
         for (place, other) in branch_node.digits().enumerate() {
-            let child = branch_node.tree(place)?;
             let (item, count) = if other == digit {
+                let child = branch_node.tree(place)?;
                 self.hash(child, depth + 1, key, value.take().unwrap_or(Item::NIL))?
             } else {
-                (reuse_node(self.store, child)?, count(child)?)
+                branch_node.reuse(place)?
             };
             if count > 0 {
                 trees.push(Tree {
@@ -241,31 +237,28 @@ impl<'s> Patch<'s> {
         if len <= SMALL_LEN as u64 {
             // Only a removal leads here.
             let mut entries = Vec::new();
-            self.gather(tree, &mut entries)?;
+            gather(tree, &mut entries)?;
             entries.retain(|entry| entry.key() != key);
             return Ok((hash_tree(self.store, entries, depth)?, len));
         }
         Ok((branch(self.store, depth, trees)?, len))
     }
+}
 
-    /// All entries of a hash tree, in the order of their hashes.
-    fn gather<'a>(&self, tree: Node<'a>, into: &mut Vec<Entry<'a>>) -> Result<(), BuildError> {
-        if tree.kind()? == BRANCH {
-            let branch = Branch::at(tree)?;
-            for place in 0..branch.len() {
-                self.gather(branch.tree(place)?, into)?;
-            }
-            return Ok(());
+/// All entries of a hash tree, in the order of their hashes.
+fn gather<'a>(tree: Node<'a>, into: &mut Vec<Entry<'a>>) -> Result<(), Damaged> {
+    if tree.kind()? == BRANCH {
+        let branch = Branch::at(tree)?;
+        for place in 0..branch.len() {
+            gather(branch.tree(place)?, into)?;
         }
-        let leaf = Leaf::at(tree)?;
-        for place in 0..leaf.entries {
-            into.push(Entry::new(
-                leaf.key(place)?,
-                reuse(self.store, leaf.slot(place)?)?,
-            ));
-        }
-        Ok(())
+        return Ok(());
     }
+    let leaf = Leaf::at(tree)?;
+    for place in 0..leaf.entries {
+        into.push(Entry::new(leaf.key(place)?, leaf.reuse(place)?));
+    }
+    Ok(())
 }
 
 /// What part of a table a change is about.
@@ -309,12 +302,12 @@ impl Change {
     }
 }
 
-fn reuse_value<'a>(store: &Store, value: Value<'a>) -> Result<Item<'a>, BuildError> {
+fn reuse_value(value: Value<'_>) -> Result<Item<'_>, Damaged> {
     Ok(match value {
         Value::Boolean(boolean) => boolean.into(),
         Value::Integer(integer) => integer.into(),
         Value::Float(float) => float.into(),
         Value::Text(text) => text.into(),
-        Value::Table(table) => reuse_node(store, table.0)?,
+        Value::Table(table) => reuse_node(table.0)?,
     })
 }

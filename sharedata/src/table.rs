@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::build::Item;
 use crate::error::{Damaged, ReadError};
 use crate::key::KeyRef;
 use crate::layout::*;
 use crate::node::{Node, Slot};
+use crate::write::reuse;
 
 /// A value of an image, in place. Copying it copies nothing of the image.
 #[derive(Debug, Clone, Copy)]
@@ -394,9 +396,16 @@ impl<'a> Leaf<'a> {
         self.array + self.entries + place
     }
 
-    /// The value of an entry.
-    pub(crate) fn slot(self, place: usize) -> Result<Slot<'a>, Damaged> {
-        self.node.slot(self.value(place), self.len)
+    /// Whether the values of both at a place are the same bytes: then they are equal.
+    pub(crate) fn looks_like(self, other: Leaf<'_>, place: usize) -> Result<bool, Damaged> {
+        let (slot, other_slot) = (self.value(place), other.value(place));
+        self.node
+            .slot_looks_like(slot, self.len, other.node, other_slot, other.len)
+    }
+
+    /// The value of an entry, to be put into another node.
+    pub(crate) fn reuse(self, place: usize) -> Result<Item<'a>, Damaged> {
+        reuse(self.node, self.value(place), self.len)
     }
 
     fn find(self, key: KeyRef<'_>) -> Result<Option<usize>, Damaged> {
@@ -486,12 +495,35 @@ impl<'a> Branch<'a> {
     /// A tree, which is a branch further down or a leaf.
     #[inline]
     pub(crate) fn tree(self, place: usize) -> Result<Node<'a>, Damaged> {
-        let tree = self.node.child(BRANCH_COUNTS + self.len() + place, self.len)?;
+        let tree = self.node.child(self.slot(place), self.len)?;
         match tree.kind()? {
             SMALL if tree.aux()? == 0 => Ok(tree),
             BRANCH if tree.aux()? == self.depth + 1 => Ok(tree),
             _ => Err(tree.damaged("no hash tree where one must be")),
         }
+    }
+
+    fn slot(self, place: usize) -> usize {
+        BRANCH_COUNTS + self.len() + place
+    }
+
+    /// Whether a tree and one of another branch are the same bytes and blocks: then they are equal.
+    pub(crate) fn looks_like(self, place: usize, other: Branch<'_>, at: usize) -> Result<bool, Damaged> {
+        let (slot, other_slot) = (self.slot(place), other.slot(at));
+        self.node
+            .slot_looks_like(slot, self.len, other.node, other_slot, other.len)
+    }
+
+    /// A tree, to be put into another node, and how many entries it has: nothing of it is looked at.
+    pub(crate) fn reuse(self, place: usize) -> Result<(Item<'a>, u64), Damaged> {
+        let item = reuse(self.node, self.slot(place), self.len)?;
+        let count = self
+            .count_before(place + 1)?
+            .checked_sub(self.count_before(place)?);
+        Ok((
+            item,
+            count.ok_or_else(|| self.node.damaged("a wrong number of entries"))?,
+        ))
     }
 
     /// How many entries the trees before this place have.
@@ -501,16 +533,5 @@ impl<'a> Branch<'a> {
             _ if place > self.len() => Err(self.node.damaged("a wrong number of entries")),
             _ => self.node.count(BRANCH_COUNTS + place - 1, self.len),
         }
-    }
-}
-
-/// How many entries a hash tree has.
-pub(crate) fn count(tree: Node<'_>) -> Result<u64, Damaged> {
-    match tree.kind()? {
-        BRANCH => {
-            let branch = Branch::at(tree)?;
-            branch.count_before(branch.len())
-        }
-        _ => Ok(Leaf::at(tree)?.entries as u64),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::block::{Link, Store};
 use crate::build::Item;
-use crate::error::BuildError;
+use crate::error::{BuildError, Damaged};
 use crate::key::KeyRef;
 use crate::layout::*;
 use crate::node::{Node, Slot};
@@ -139,39 +139,38 @@ pub(crate) enum Content<'a> {
     Linked(Link),
 }
 
-/// What is in a slot, to be put into another node: blocks are shared, the rest is copied.
-pub(crate) fn reuse<'a>(store: &Store, slot: Slot<'a>) -> Result<Item<'a>, BuildError> {
-    Ok(match slot {
+/// What is in a slot, to be put into another node: blocks are shared and not looked at, the rest is copied as it is.
+pub(crate) fn reuse<'a>(node: Node<'a>, slot: usize, len: usize) -> Result<Item<'a>, Damaged> {
+    let (tag, payload) = node.raw(slot, len)?;
+    if tag == LINK {
+        return Ok(Item::linked(node.link(payload)?));
+    }
+    Ok(match node.slot(slot, len)? {
         Slot::Nil => Item::NIL,
         Slot::Boolean(boolean) => boolean.into(),
         Slot::Integer(integer) => integer.into(),
         Slot::Float(float) => float.into(),
+        Slot::Text(text) if tag == TEXT => Item::from(text).marked((payload >> 48) as u16),
         Slot::Text(text) => text.into(),
-        Slot::Node(node) => reuse_node(store, node)?,
+        Slot::Node(inner) => reuse_node(inner)?,
     })
 }
 
-pub(crate) fn reuse_node<'a>(store: &Store, inner: Node<'a>) -> Result<Item<'a>, BuildError> {
-    if let Some(link) = inner.own_block() {
+/// A node, to be put into another.
+pub(crate) fn reuse_node<'a>(node: Node<'a>) -> Result<Item<'a>, Damaged> {
+    if let Some(link) = node.own_block() {
         return Ok(Item::linked(link));
     }
-    let items = reuse_slots(store, inner)?;
-    node(store, inner.kind()?, inner.aux()?, items)
+    let (bytes, links) = node.extent()?;
+    Ok(Item::inner(Fragment {
+        bytes: node.bytes(0, bytes)?.to_vec(),
+        links: (0..links).map(|link| node.link(link)).collect::<Result<_, _>>()?,
+    }))
 }
 
-pub(crate) fn reuse_slots<'a>(store: &Store, node: Node<'a>) -> Result<Vec<Item<'a>>, BuildError> {
+pub(crate) fn reuse_slots<'a>(node: Node<'a>) -> Result<Vec<Item<'a>>, Damaged> {
     let len = node.len()?;
-    (0..len)
-        .map(|slot| {
-            let item = reuse(store, node.slot(slot, len)?)?;
-            let (tag, payload) = node.raw(slot, len)?;
-            Ok(if tag == TEXT {
-                item.marked((payload >> 48) as u16)
-            } else {
-                item
-            })
-        })
-        .collect()
+    (0..len).map(|slot| reuse(node, slot, len)).collect()
 }
 
 /// A key as it goes into a slot.
