@@ -38,9 +38,23 @@ function roles.dying()
 		end)
 	end)
 end
+
+-- Reads a row whenever it is asked, without a garbage collector, and answers what its heap has grown to.
+function roles.frugal()
+	skynet.start(function()
+		local t = sharedata.query "frugal"
+		collectgarbage()
+		collectgarbage "stop"
+		skynet.dispatch("lua", function()
+			local n, text = t.row.n, t.row.text
+			assert(#text == 80)
+			skynet.retpack(n, collectgarbage "count" * 1024)
+		end)
+	end)
+end
 if try.role(roles, ...) then return end
 
-local raises = try.raises
+local equal, yes, raises = try.equal, try.yes, try.raises
 local soon = try.until_true
 
 try.main(function()
@@ -133,6 +147,52 @@ try.main(function()
 			local ok, c = pcall(function() return b.c end)
 			return ok and c == 4
 		end)
+	end)
+
+	try.ours("following a hundred updates leaves no garbage", function()
+		sharedata.new("frugal", { row = { n = 0, text = ("x"):rep(80), list = { 1, 2 } } })
+		local reader <const> = skynet.newservice(SERVICE_NAME, "frugal")
+		local first
+		for n = 1, 110 do
+			sharedata.patch("frugal", { "row", "n" }, n)
+			local bytes
+			soon(function()
+				local seen
+				seen, bytes = skynet.call(reader, "lua")
+				return seen == n
+			end)
+			if n == 10 then first = bytes end
+			if n == 110 then equal(bytes, first) end
+		end
+		skynet.kill(reader)
+	end)
+
+	try.ours("what has been read follows a change of any kind", function()
+		local values <const> = { 1, 2, 2.0, "text", ("long"):rep(20), true, false, { 1 }, { a = 1 } }
+		local wide = {}
+		for i = 1, 100 do wide["k" .. i] = i end
+		sharedata.new("kinds", { small = { kept = { 7 } }, wide = wide })
+		local t <const> = sharedata.query "kinds"
+		local kept <const> = t.small.kept
+		math.randomseed(7)
+		for _ = 1, 300 do
+			local value = values[math.random(#values + 1)]	-- or nil
+			for _, part in ipairs { "small", "wide" } do
+				sharedata.patch("kinds", { part, "k1" }, value)
+				sharedata.flush()
+				for _ = 1, 3 do
+					local seen = t[part].k1
+					if type(value) == "table" then
+						yes(seen[1] == value[1] and seen.a == value.a and seen == t[part].k1)
+					else
+						equal(seen, value)
+					end
+				end
+				equal(t.wide.k2, 2)
+			end
+			yes(t.small.kept == kept and kept[1] == 7)
+		end
+		sharedata.delete "kinds"
 	end)
 
 	try.case("walking: wide tables, holes in the middle of updates", function()

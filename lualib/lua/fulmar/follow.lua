@@ -19,8 +19,12 @@ return function(prefix, monitor)
 
 	-- Moves all boxes to the newest versions in one step, so that nobody sees one old and one new.
 	function follow.refresh()
-		for name, old in pairs(tables.refresh(boxes, prefix)) do
-			if listeners[name] and tables.version(prefix .. name) then
+		local replaced = tables.refresh(boxes, prefix, listeners)
+		if not replaced then
+			return	-- and leave no garbage: thousands of services do this at once
+		end
+		for name, old in pairs(replaced) do
+			if tables.version(prefix .. name) then
 				tell(name, old)
 			end
 		end

@@ -7,12 +7,13 @@
 //! |---|---|
 //! | `PLACE` | the number that its reader knows the table by; stale after an update |
 //! | `PARENT`, `KEY` | where it was found: how it finds itself again after an update. A box has none |
-//! | `STATE` | nil: nobody has read it; true: once; a table: what was read from it |
+//! | `STATE` | nil: nobody has read it; true: once; a table: the metatable that it has when it is warm |
 //!
 //! A *cold* proxy has the reader's cold metatable, whose `__index` is native. The second read makes it *warm*: a metatable of its own
 //! whose `__index` is a plain table, the cache, of what has been read, so that Lua finds a value again by itself. The cache's own
 //! `__index` is native and fills it; it holds proxies weakly, and its owner under `OWNER`. An update makes all warm proxies cold
-//! again; what their caches hold of proxies is taken over, so that `t.a == t.a` across an update.
+//! again. One that is read after that gets its metatable and its cache back, once what is in there has been revised: so
+//! `t.a == t.a` across an update, and reading on after updates leaves no garbage.
 //!
 //! # Invariants
 //! 1. A userdata with the metatable `READER` holds a [`Reader`].
@@ -93,7 +94,7 @@ native! {
             ffi::lua_setfield(state, 4, c"__index".as_ptr());
             ffi::lua_pushstring(state, c"v".as_ptr());
             ffi::lua_setfield(state, 4, c"__mode".as_ptr());
-            // 5: the warm proxies.
+            // 5: the warm proxies, with their caches.
             ffi::lua_createtable(state, 0, 0);
             ffi::lua_createtable(state, 0, 1);
             ffi::lua_pushstring(state, c"k".as_ptr());
@@ -428,31 +429,32 @@ unsafe fn child(state: *mut lua_State, reader: c_int, parent: c_int, key: c_int,
 /// # Safety
 /// As for [`child`].
 unsafe fn warm(state: *mut lua_State, reader: *mut Reader, at: c_int, proxy: c_int) -> Result<(), Failure> {
-    // SAFETY: by the caller. Stack: one table more; meanwhile the old cache, the new one and what goes into it.
+    // SAFETY: by the caller. Stack: one table more; meanwhile the metatable, the cache and what goes into it.
     unsafe {
         if ffi::lua_checkstack(state, 8) == 0 {
             return Err("stack overflow".into());
         }
-        let old = ffi::lua_gettop(state) + 1;
-        let cache = old + 1;
+        let meta = ffi::lua_gettop(state) + 1;
+        let cache = meta + 1;
         let had = ffi::lua_rawgetp(state, proxy, light(&STATE)) == ffi::LUA_TTABLE;
         if had {
-            let is_warm = ffi::lua_rawgetp(state, old, light(&OWNER)) == ffi::LUA_TTABLE;
-            ffi::lua_settop(state, old);
+            ffi::lua_getfield(state, meta, c"__index".as_ptr());
+            let is_warm = ffi::lua_rawgetp(state, cache, light(&OWNER)) == ffi::LUA_TTABLE;
+            ffi::lua_settop(state, cache);
             if is_warm {
+                ffi::lua_replace(state, meta);
                 return Ok(());
             }
         }
         focus(state, reader, proxy)?;
         let count = held(reader)?.places().map_err(damaged)?;
         let is_small = count <= SMALL;
-        ffi::lua_createtable(state, 0, if is_small { room(count) + 1 } else { 0 });
-        ffi::lua_getiuservalue(state, at, FILL);
-        ffi::lua_setmetatable(state, cache);
-        ffi::lua_pushvalue(state, proxy);
-        ffi::lua_rawsetp(state, cache, light(&OWNER));
         if had {
-            adopt(state, reader, proxy, old, cache)?;
+            revise(state, reader, proxy, cache)?;
+        } else {
+            ffi::lua_createtable(state, 0, if is_small { room(count) + 1 } else { 0 });
+            ffi::lua_getiuservalue(state, at, FILL);
+            ffi::lua_setmetatable(state, cache);
         }
         if is_small {
             for place in 0..count {
@@ -463,6 +465,14 @@ unsafe fn warm(state: *mut lua_State, reader: *mut Reader, at: c_int, proxy: c_i
                     continue;
                 };
                 push_key(state, key);
+                if had {
+                    ffi::lua_pushvalue(state, cache + 1);
+                    if ffi::lua_rawget(state, cache) != ffi::LUA_TNIL {
+                        ffi::lua_settop(state, cache);
+                        continue;
+                    }
+                    ffi::lua_pop(state, 1);
+                }
                 focus(state, reader, proxy)?;
                 match held(reader)?.nth(place).map_err(damaged)? {
                     Some((_, value)) => push_scalar(state, value),
@@ -471,54 +481,90 @@ unsafe fn warm(state: *mut lua_State, reader: *mut Reader, at: c_int, proxy: c_i
                 ffi::lua_rawset(state, cache);
             }
         }
-        ffi::lua_createtable(state, 0, 4);
-        ffi::lua_pushvalue(state, cache);
-        ffi::lua_setfield(state, cache + 1, c"__index".as_ptr());
-        ffi::lua_getiuservalue(state, at, COLD);
-        for name in [c"__newindex", c"__len", c"__pairs"] {
-            ffi::lua_getfield(state, cache + 2, name.as_ptr());
-            ffi::lua_setfield(state, cache + 1, name.as_ptr());
+        ffi::lua_pushvalue(state, proxy);
+        ffi::lua_rawsetp(state, cache, light(&OWNER));
+        if !had {
+            ffi::lua_createtable(state, 0, 4);
+            ffi::lua_replace(state, meta);
+            ffi::lua_pushvalue(state, cache);
+            ffi::lua_setfield(state, meta, c"__index".as_ptr());
+            ffi::lua_getiuservalue(state, at, COLD);
+            for name in [c"__newindex", c"__len", c"__pairs"] {
+                ffi::lua_getfield(state, cache + 1, name.as_ptr());
+                ffi::lua_setfield(state, meta, name.as_ptr());
+            }
+            ffi::lua_settop(state, cache);
+            ffi::lua_pushvalue(state, meta);
+            ffi::lua_rawsetp(state, proxy, light(&STATE));
         }
-        ffi::lua_settop(state, cache + 1);
+        ffi::lua_pushvalue(state, meta);
         ffi::lua_setmetatable(state, proxy);
-        ffi::lua_pushvalue(state, cache);
-        ffi::lua_rawsetp(state, proxy, light(&STATE));
         ffi::lua_getiuservalue(state, at, WARM);
         ffi::lua_pushvalue(state, proxy);
-        ffi::lua_pushboolean(state, 1);
+        ffi::lua_pushvalue(state, cache);
         ffi::lua_rawset(state, cache + 1);
-        ffi::lua_copy(state, cache, old);
-        ffi::lua_settop(state, old);
+        ffi::lua_settop(state, cache);
+        ffi::lua_replace(state, meta);
         Ok(())
     }
 }
 
-/// Takes the proxies of an old cache over into a new one, as far as there still are tables for them.
-unsafe fn adopt(
+/// Brings a cache of an image before to what the one now has: what is the same stays, down to the proxy or the string.
+unsafe fn revise(
     state: *mut lua_State,
     reader: *mut Reader,
     proxy: c_int,
-    old: c_int,
     cache: c_int,
 ) -> Result<(), Failure> {
-    // SAFETY: as for `warm`; assigning to `cache` does not disturb a walk over `old`. Stack: unchanged in the end.
+    // SAFETY: as for `warm`; assigning to keys that are there does not disturb the walk. Stack: unchanged in the end.
     unsafe {
         ffi::lua_pushnil(state);
-        while ffi::lua_next(state, old) != 0 {
+        while ffi::lua_next(state, cache) != 0 {
             let top = ffi::lua_gettop(state);
-            if ffi::lua_type(state, top) == ffi::LUA_TTABLE
-                && let Some(key) = key(state, top - 1)?
-            {
+            if let Some(key) = key(state, top - 1)? {
                 focus(state, reader, proxy)?;
-                if let Found::Table(_) = find(reader, key)? {
+                let found = find(reader, key)?;
+                let stays = match found {
+                    Found::Table(_) => ffi::lua_type(state, top) == ffi::LUA_TTABLE,
+                    Found::Scalar(value) => value.is_some_and(|value| is_scalar(state, top, value)),
+                };
+                if !stays {
                     ffi::lua_pushvalue(state, top - 1);
-                    ffi::lua_pushvalue(state, top);
+                    match found {
+                        Found::Table(_) => ffi::lua_pushnil(state),
+                        Found::Scalar(value) => push_option(state, value),
+                    }
                     ffi::lua_rawset(state, cache);
                 }
             }
             ffi::lua_settop(state, top - 1);
         }
         Ok(())
+    }
+}
+
+/// Whether the value at `index` is this one.
+unsafe fn is_scalar(state: *mut lua_State, index: c_int, value: Value<'_>) -> bool {
+    // SAFETY: nothing is converted in place. Stack: unchanged.
+    unsafe {
+        let kind = ffi::lua_type(state, index);
+        let is_integer = ffi::lua_isinteger(state, index) != 0;
+        match value {
+            Value::Boolean(boolean) => {
+                kind == ffi::LUA_TBOOLEAN && (ffi::lua_toboolean(state, index) != 0) == boolean
+            }
+            Value::Integer(integer) => {
+                is_integer && ffi::lua_tointegerx(state, index, std::ptr::null_mut()) == integer
+            }
+            Value::Float(float) => {
+                let number = ffi::lua_tonumberx(state, index, std::ptr::null_mut());
+                kind == ffi::LUA_TNUMBER && !is_integer && number.to_bits() == float.to_bits()
+            }
+            Value::Text(text) => {
+                kind == ffi::LUA_TSTRING && stack::bytes_at(state, index).is_some_and(|bytes| bytes == text)
+            }
+            Value::Table(_) => false,
+        }
     }
 }
 
@@ -715,12 +761,9 @@ unsafe fn replace(
         ffi::lua_getiuservalue(state, at, WARM);
         ffi::lua_pushnil(state);
         while ffi::lua_next(state, cold + 1) != 0 {
-            ffi::lua_pop(state, 1);
             let proxy = cold + 2;
-            if ffi::lua_rawgetp(state, proxy, light(&STATE)) == ffi::LUA_TTABLE {
-                ffi::lua_pushnil(state);
-                ffi::lua_rawsetp(state, -2, light(&OWNER));
-            }
+            ffi::lua_pushnil(state);
+            ffi::lua_rawsetp(state, proxy + 1, light(&OWNER));
             ffi::lua_pushvalue(state, cold);
             ffi::lua_setmetatable(state, proxy);
             ffi::lua_pushvalue(state, proxy);
@@ -734,51 +777,69 @@ unsafe fn replace(
 }
 
 native! {
-    /// `refresh({ name = box }, prefix) -> { name = image }`: each box reads what its name stands for, all of them as of one moment.
-    /// Returns the images that were replaced. Boxes of names that are gone stay as they are.
+    /// `refresh({ name = box }, prefix, wanted) -> { name = image } | nothing`: each box reads what its name stands for, all of them as
+    /// of one moment. Returns the images that were replaced, of the names that `wanted` has. Boxes of names that are gone stay as they
+    /// are.
     pub(super) fn refresh(state) {
         // SAFETY: first the new images move into the readers, without Lua; then they are put in place. Stack: boxes, prefix,
-        // result, then name and box of each, its reader.
+        // wanted, result, then name and box of each, its reader.
         unsafe {
             stack::make_room(state)?;
             ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
             ffi::luaL_checklstring(state, 2, std::ptr::null_mut());
-            ffi::lua_settop(state, 2);
-            ffi::lua_createtable(state, 0, 0);
+            ffi::luaL_checktype(state, 3, ffi::LUA_TTABLE);
+            ffi::lua_settop(state, 3);
+            ffi::lua_pushnil(state);
             {
                 let snapshot = tables(state).registry().snapshot();
                 let prefix = stack::text_at(state, 2).unwrap_or_default();
                 ffi::lua_pushnil(state);
                 while ffi::lua_next(state, 1) != 0 {
-                    let name = match ffi::lua_type(state, 4) {
-                        ffi::LUA_TSTRING => prefix.clone() + &stack::text_at(state, 4).unwrap_or_default(),
+                    let name = match ffi::lua_type(state, 5) {
+                        ffi::LUA_TSTRING => prefix.clone() + &stack::text_at(state, 5).unwrap_or_default(),
                         _ => String::new(),
                     };
-                    if let Some(reader) = push_reader(state, 5) {
+                    if let Some(reader) = push_reader(state, 6) {
                         (*reader).next = snapshot.image(&name).cloned();
                     }
-                    ffi::lua_settop(state, 4);
+                    ffi::lua_settop(state, 5);
                 }
             }
             ffi::lua_pushnil(state);
             while ffi::lua_next(state, 1) != 0 {
-                if let Some(reader) = push_reader(state, 5)
+                if let Some(reader) = push_reader(state, 6)
                     && let Some(next) = (*reader).next.take()
                     && !next.is(places(reader)?.image())
                 {
                     (*reader).next = Some(next);
-                    let old = image::push_empty(state);
-                    (*old).image = Some(places(reader)?.image().clone());
-                    ffi::lua_pushvalue(state, 4);
-                    ffi::lua_insert(state, 7);
-                    ffi::lua_rawset(state, 3);
+                    ffi::lua_pushvalue(state, 5);
+                    if ffi::lua_rawget(state, 3) != ffi::LUA_TNIL {
+                        give_old(state, reader)?;
+                    }
+                    ffi::lua_settop(state, 7);
                     if let Some(next) = (*reader).next.take() {
-                        replace(state, reader, 6, next)?;
+                        replace(state, reader, 7, next)?;
                     }
                 }
-                ffi::lua_settop(state, 4);
+                ffi::lua_settop(state, 5);
             }
             Ok(1)
         }
+    }
+}
+
+/// Puts the image that a box has read so far into the result of `refresh`.
+unsafe fn give_old(state: *mut lua_State, reader: *mut Reader) -> Result<(), Failure> {
+    // SAFETY: the image moves into the userdata, which is made first. Stack: as in `refresh`; two values more.
+    unsafe {
+        if ffi::lua_type(state, 4) == ffi::LUA_TNIL {
+            ffi::lua_createtable(state, 0, 1);
+            ffi::lua_replace(state, 4);
+        }
+        ffi::lua_pushvalue(state, 5);
+        let old = image::push_empty(state);
+        (*old).image = Some(places(reader)?.image().clone());
+        ffi::lua_rawset(state, 4);
+        Ok(())
     }
 }
