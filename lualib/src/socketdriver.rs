@@ -452,15 +452,14 @@ native! {
         unsafe {
             ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
             let data = data_at(state, 2)?;
-            let count = ffi::lua_rawlen(state, 1) as ffi::lua_Integer;
-            let mut taken = 0;
-            for place in 1..=count {
+            let ids = (1..=ffi::lua_rawlen(state, 1) as ffi::lua_Integer).map(|place| {
                 ffi::lua_rawgeti(state, 1, place);
-                let id = i32::try_from(ffi::lua_tointegerx(state, -1, ptr::null_mut())).unwrap_or(0);
+                let id = ffi::lua_tointegerx(state, -1, ptr::null_mut());
                 ffi::lua_pop(state, 1);
-                taken += sockets(state).broadcast(&[id], &data) as ffi::lua_Integer;
-            }
-            ffi::lua_pushinteger(state, taken);
+                i32::try_from(id).unwrap_or(0)
+            });
+            let taken = sockets(state).broadcast(ids, &data);
+            ffi::lua_pushinteger(state, taken as ffi::lua_Integer);
             Ok(1)
         }
     }

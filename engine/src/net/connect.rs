@@ -133,9 +133,8 @@ impl Shared {
         state.phase = Phase::Open;
         self.emit(state, socket, EventKind::Connect, 0, &address::ip(&peer));
         self.begin_silence(socket, state);
-        if !state.outbox.is_empty() {
-            self.flush(socket, state);
-        }
+        state.blocked = false;
+        self.flush(socket, state);
         state.phase == Phase::Open
     }
 }

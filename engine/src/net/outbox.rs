@@ -60,21 +60,22 @@ impl Outbox {
         self.bytes
     }
 
-    /// Takes a packet of at least one byte; one that has begun only when nothing else waits. A size in KiB when a warning is due.
-    pub(super) fn push(&mut self, packet: Packet, low: bool) -> Option<i32> {
-        debug_assert!(packet.len() > 0 && (packet.sent == 0 || self.is_empty()));
+    /// Takes a packet of at least one byte.
+    pub(super) fn push(&mut self, packet: Packet, low: bool) {
+        debug_assert!(packet.len() > 0);
+        let first = self.is_empty();
         self.bytes += packet.len();
-        if packet.sent > 0 {
-            self.begun = Some(packet);
-        } else if low {
+        if low {
             self.low.push_back(packet);
+        } else if first {
+            self.begun = Some(packet); // at once, most likely: no queue is needed
         } else {
             self.high.push_back(packet);
         }
-        self.poll_warning()
     }
 
-    fn poll_warning(&mut self) -> Option<i32> {
+    /// How many KiB wait, when that is worth a warning.
+    pub(super) fn poll_warning(&mut self) -> Option<i32> {
         let due = self.warn_bytes.max(FIRST_WARNING_BYTES);
         if self.bytes < due {
             return None;
@@ -87,7 +88,7 @@ impl Outbox {
         Some(i32::try_from(self.bytes.div_ceil(1024)).unwrap_or(i32::MAX))
     }
 
-    /// The bytes that go next, in order.
+    /// The bytes that go next, in order; no part is empty.
     pub(super) fn parts(&self) -> impl Iterator<Item = &[u8]> {
         let low = self.high.is_empty().then_some(&self.low);
         self.begun
@@ -194,7 +195,10 @@ mod tests {
         let mut outbox = Outbox::default();
         let block = buf(&vec![0; 512 << 10]);
         let told: Vec<_> = (0..8)
-            .filter_map(|_| outbox.push(Packet::new(PrefixBytes::default(), block.clone()), false))
+            .filter_map(|_| {
+                outbox.push(Packet::new(PrefixBytes::default(), block.clone()), false);
+                outbox.poll_warning()
+            })
             .collect();
         assert_eq!(told, [1024, 2048, 4096]);
         assert!(!outbox.poll_drained());

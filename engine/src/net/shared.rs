@@ -5,6 +5,7 @@
 //! 2. Events of a socket are sent under its lock, so they keep their order.
 //! 3. A watched descriptor is closed only by [`Shared::remove`], which takes its entry out of the table, or by the next connect.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +49,8 @@ pub(super) struct Shared {
     deadlines: Mutex<Deadlines>,
     /// Sockets that are not read until their owner's mailbox has room.
     held: Mutex<Vec<Arc<Socket>>>,
+    /// Sockets that have something to write, and wait for nothing else.
+    pub(super) due: Mutex<VecDeque<Arc<Socket>>>,
     /// Given up for a moment when no descriptor is left, so that a connection can be accepted and dropped.
     pub(super) reserve: Mutex<Option<File>>,
 }
@@ -70,6 +73,7 @@ impl Shared {
             stopping: AtomicBool::new(false),
             deadlines: Mutex::default(),
             held: Mutex::default(),
+            due: Mutex::default(),
             reserve: Mutex::default(),
         }
     }
@@ -137,6 +141,7 @@ impl Shared {
             self.remove(&socket, &mut socket.lock());
         }
         lock(&self.held).clear();
+        lock(&self.due).clear();
         lock(&self.reserve).take();
     }
 
@@ -145,7 +150,7 @@ impl Shared {
         let mut eager = 0;
         // SeqCst: see `stop`.
         while !self.stopping.load(Ordering::SeqCst) {
-            let limit = if eager > 0 {
+            let limit = if self.flush_due() || eager > 0 {
                 Some(Duration::ZERO)
             } else {
                 self.rest()
@@ -162,6 +167,7 @@ impl Shared {
                 thread::yield_now(); // who has work goes first, and may well bring us some
             }
         }
+        while self.flush_due() {}
     }
 
     /// How long there is nothing to do unless the system says so.
@@ -209,7 +215,8 @@ impl Shared {
             if !self.handle_connected(socket, state) {
                 return;
             }
-        } else if ready.writable && !state.outbox.is_empty() {
+        } else if ready.writable {
+            state.blocked = false;
             self.flush(socket, state);
         }
         if ready.readable || ready.ended {

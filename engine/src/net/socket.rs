@@ -54,6 +54,10 @@ pub(super) struct State {
     pub(super) options: SocketOptions,
     pub(super) input: Input,
     pub(super) outbox: Outbox,
+    /// The system takes no more for now, and will say when it does.
+    pub(super) blocked: bool,
+    /// Listed to be flushed.
+    pub(super) due: bool,
     /// Where a connect may be tried next.
     pub(super) rest: VecDeque<SockAddr>,
     /// Where datagrams go that name no place.
@@ -150,6 +154,8 @@ impl Socket {
                 options,
                 input: Input::new(&options),
                 outbox: Outbox::default(),
+                blocked: phase == Phase::Connecting,
+                due: false,
                 rest: VecDeque::new(),
                 destination: None,
                 deadline_cs: None,
@@ -194,7 +200,12 @@ impl Socket {
         Ok(())
     }
 
-    /// Has the thread that waits look at its deadlines again.
+    /// Watches the descriptor if nobody has asked for it yet.
+    pub(super) fn keep_watched(&self, state: &mut State) -> io::Result<()> {
+        if state.watched { Ok(()) } else { self.watch(state) }
+    }
+
+    /// Has the thread that waits look at its lists again.
     pub(super) fn wake_driver(&self) {
         self.driver.wake();
     }

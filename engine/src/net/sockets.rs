@@ -180,10 +180,11 @@ impl Sockets {
     }
 
     /// Sends one buffer to many connections, whoever owns them: one copy in memory. The number that took it.
-    pub fn broadcast(&self, ids: &[i32], buf: &Buf) -> usize {
-        ids.iter()
-            .filter(|id| self.send(**id, buf.clone(), false))
-            .count()
+    ///
+    /// It is written soon, by the threads that look after sockets, and in one call with what else comes for the same connection
+    /// until then. Its place among what is sent otherwise is that of this call.
+    pub fn broadcast(&self, ids: impl IntoIterator<Item = i32>, buf: &Buf) -> usize {
+        self.0.broadcast(ids.into_iter(), buf)
     }
 
     /// A datagram socket, bound when there is a host or a port, otherwise IPv4. Needs no start.

@@ -39,6 +39,13 @@ impl Table {
         inner.sockets.get(&id).map(Arc::clone)
     }
 
+    /// Those of `ids` that there are, in their order.
+    pub(super) fn find_all(&self, ids: impl Iterator<Item = i32>) -> Vec<Arc<Socket>> {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        ids.filter_map(|id| inner.sockets.get(&id).map(Arc::clone))
+            .collect()
+    }
+
     pub(super) fn remove(&self, id: i32) {
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
         inner.sockets.remove(&id);

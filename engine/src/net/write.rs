@@ -1,6 +1,11 @@
 //! What goes out on a connection: at once on the caller's thread, or from the outbox when the system has room again.
+//!
+//! What goes to many goes *later*: it is put into their outboxes, and these are listed as due and flushed one after the other. Who
+//! comes again meanwhile finds some that still wait, to which both packets go in one call: the more there is to do, the fewer
+//! calls it takes. An outbox in which much waits is flushed by the caller, who so never gets far ahead of the system.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use fulmar_arena::Buf;
 use rustix::io::Errno;
@@ -8,28 +13,77 @@ use rustix::io::Errno;
 use super::event::EventKind;
 use super::frame::PrefixBytes;
 use super::outbox::Packet;
-use super::shared::Shared;
+use super::shared::{Shared, lock};
 use super::socket::{Io, Phase, Socket, SocketKind, State};
 use crate::handle::Handle;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    Now,
+    /// Now, unless anything else waits.
+    Low,
+    /// When the due sockets are flushed.
+    Later,
+}
+
 impl Shared {
     pub(super) fn send(&self, id: i32, buf: Buf, low: bool) -> bool {
-        let Some(socket) = self.table.find(id) else {
-            return false;
+        let urgency = if low { Urgency::Low } else { Urgency::Now };
+        self.table
+            .find(id)
+            .is_some_and(|socket| self.send_to(&socket, &mut socket.lock(), buf, urgency))
+    }
+
+    pub(super) fn broadcast(&self, ids: impl Iterator<Item = i32>, buf: &Buf) -> usize {
+        let mut taken = 0;
+        let mut due = self.table.find_all(ids);
+        due.retain(|socket| {
+            let state = &mut *socket.lock();
+            taken += usize::from(self.send_to(socket, state, buf.clone(), Urgency::Later));
+            let waits = !state.outbox.is_empty() && !state.blocked;
+            waits && !std::mem::replace(&mut state.due, true)
+        });
+        if let Some(first) = due.first().map(Arc::clone) {
+            let first_of_all = {
+                let mut all = lock(&self.due);
+                let none = all.is_empty();
+                all.extend(due);
+                none
+            };
+            if first_of_all {
+                first.wake_driver();
+            }
+        }
+        taken
+    }
+
+    /// Flushes some of the sockets that are due. Whether there are more.
+    pub(super) fn flush_due(&self) -> bool {
+        let (some, more) = {
+            let mut all = lock(&self.due);
+            let count = all.len().min(FLUSHES);
+            (all.drain(..count).collect::<Vec<_>>(), !all.is_empty())
         };
-        let mut state = socket.lock();
-        let state = &mut *state;
+        for socket in some {
+            let state = &mut *socket.lock();
+            state.due = false;
+            self.flush(&socket, state);
+        }
+        more
+    }
+
+    fn send_to(&self, socket: &Socket, state: &mut State, buf: Buf, urgency: Urgency) -> bool {
         if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_closed {
             return false;
         }
         match socket.kind {
             SocketKind::Listen => {
                 self.owners
-                    .log(&format!("socket-server error: write to listen fd {id}."));
+                    .log(&format!("socket-server error: write to listen fd {}.", socket.id));
                 false
             }
             SocketKind::Udp => match state.destination {
-                Some(to) => self.send_datagram(&socket, state, to, &buf),
+                Some(to) => self.send_datagram(socket, state, to, &buf),
                 None => false,
             },
             _ => {
@@ -40,52 +94,44 @@ impl Shared {
                     },
                     None => PrefixBytes::default(),
                 };
-                self.write(&socket, state, Packet::new(prefix, buf), low);
+                self.write(socket, state, Packet::new(prefix, buf), urgency);
                 true
             }
         }
     }
 
-    fn write(&self, socket: &Socket, state: &mut State, mut packet: Packet, low: bool) {
+    fn write(&self, socket: &Socket, state: &mut State, packet: Packet, urgency: Urgency) {
         if packet.len() == 0 {
             return;
         }
-        let direct = state.outbox.is_empty() && state.phase != Phase::Connecting;
-        if direct && let Some(io) = &state.io {
-            match write_parts(io, packet.parts().into_iter()) {
-                Ok(sent) => {
-                    self.count_sent(state, sent);
-                    packet.handle_sent(sent);
-                    if packet.len() == 0 {
-                        return;
-                    }
-                }
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(error) => return self.fail(socket, state, &error.into()),
-            }
+        state.outbox.push(packet, urgency == Urgency::Low);
+        if urgency != Urgency::Later || state.outbox.len() > LATER_BYTES {
+            self.flush(socket, state);
         }
-        let waiting = state.outbox.len().saturating_add(packet.len());
-        if waiting > state.options.queued_bytes {
-            return self.end(socket, state, "too much waits to be sent");
-        }
-        if let Some(kib) = state.outbox.push(packet, low) {
+        if state.outbox.len() > state.options.queued_bytes {
+            self.end(socket, state, "too much waits to be sent");
+        } else if let Some(kib) = state.outbox.poll_warning() {
             self.emit(state, socket, EventKind::Warning, kib, "");
-        }
-        // Arms the edge, which may have passed while nothing waited.
-        if direct && let Err(error) = socket.watch(state) {
-            self.fail(socket, state, &error);
         }
     }
 
+    /// Writes what waits, as far as the system takes it.
     pub(super) fn flush(&self, socket: &Socket, state: &mut State) {
+        if state.outbox.is_empty() {
+            return;
+        }
         while !state.outbox.is_empty() {
+            if state.blocked {
+                return self.await_room(socket, state);
+            }
             let Some(io) = &state.io else { return };
             match write_parts(io, state.outbox.parts()) {
-                Ok(sent) => {
+                Ok((sent, offered)) => {
                     self.count_sent(state, sent);
                     state.outbox.handle_sent(sent);
+                    state.blocked = sent < offered;
                 }
-                Err(Errno::AGAIN) => return,
+                Err(Errno::AGAIN) => state.blocked = true,
                 Err(Errno::INTR) => {}
                 Err(error) => return self.fail(socket, state, &error.into()),
             }
@@ -95,6 +141,13 @@ impl Shared {
         }
         if state.outbox.poll_drained() {
             self.emit(state, socket, EventKind::Warning, 0, "");
+        }
+    }
+
+    /// The system tells when it has room again; of a socket that nobody has started too.
+    fn await_room(&self, socket: &Socket, state: &mut State) {
+        if let Err(error) = socket.keep_watched(state) {
+            self.fail(socket, state, &error);
         }
     }
 
@@ -111,6 +164,9 @@ impl Shared {
             Phase::Closing if in_order => return,
             _ => {}
         }
+        if !in_order {
+            self.flush(&socket, &mut state); // what was sent by now has gone, as far as there was room
+        }
         if caller != state.owner && !state.close_reported {
             self.emit_to(caller, id, EventKind::Close, 0, "");
         }
@@ -126,18 +182,24 @@ impl Shared {
     }
 }
 
-/// Writes as many of the parts as one call takes.
-fn write_parts<'a>(io: &Io, parts: impl Iterator<Item = &'a [u8]>) -> Result<usize, Errno> {
+/// Writes as many of the parts as one call takes. Bytes that have gone, and bytes that were offered.
+fn write_parts<'a>(io: &Io, parts: impl Iterator<Item = &'a [u8]>) -> Result<(usize, usize), Errno> {
     let mut slices = [IoSlice::new(&[]); VECTORED];
-    let mut count = 0;
-    for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+    let (mut count, mut offered) = (0, 0);
+    for (slice, part) in slices.iter_mut().zip(parts) {
         *slice = IoSlice::new(part);
         count += 1;
+        offered += part.len();
     }
-    match &slices[..count] {
+    let sent = match &slices[..count] {
         [one] => rustix::io::write(io, one),
         slices => rustix::io::writev(io, slices),
-    }
+    }?;
+    Ok((sent, offered))
 }
 
-const VECTORED: usize = 32;
+const VECTORED: usize = 64;
+/// What may wait for a flush that comes later.
+const LATER_BYTES: usize = 64 << 10;
+/// Sockets that are flushed before others have their turn.
+const FLUSHES: usize = 16;

@@ -1,6 +1,7 @@
 //! One buffer to many, and two priorities.
 
 use std::io::Read;
+use std::time::Duration;
 
 use fulmar_arena::Arena;
 use fulmar_engine::{
@@ -18,7 +19,10 @@ impl Service for Crier {
         let Body::Shared(buf) = message.into_body() else {
             panic!("a buffer is sent");
         };
-        assert_eq!(cx.engine().sockets().broadcast(&self.0, &buf), self.0.len());
+        assert_eq!(
+            cx.engine().sockets().broadcast(self.0.iter().copied(), &buf),
+            self.0.len()
+        );
     }
 }
 
@@ -58,6 +62,70 @@ fn one_copy_goes_to_all_whoever_owns_them() {
         );
     }
     net.end(clients);
+}
+
+#[test]
+fn a_broadcast_keeps_its_place_among_other_writes() {
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default());
+    let (ids, mut clients): (Vec<i32>, Vec<_>) = (0..20).map(|_| net.accept(port)).unzip();
+    let mut expected = Vec::new();
+    for round in 0..500u32 {
+        // Sizes on both sides of what may wait.
+        let all = vec![round as u8; if round % 50 == 0 { 70_000 } else { 100 }];
+        assert_eq!(net.sockets().broadcast(ids.iter().copied(), &buf(&all)), 20);
+        expected.extend(&all);
+        if round % 3 == 0 {
+            let one = [b'-', round as u8];
+            assert!(ids.iter().all(|id| net.sockets().send(*id, buf(&one), false)));
+            expected.extend(one);
+        }
+    }
+    for client in &mut clients {
+        let mut all = vec![0; expected.len()];
+        client.read_exact(&mut all).unwrap();
+        assert!(all == expected, "out of order");
+    }
+    while net.try_next().is_some() {} // warnings of what waited
+    net.end(clients);
+}
+
+#[test]
+fn what_was_broadcast_before_an_end_still_arrives() {
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default());
+    let heard = |end: &dyn Fn(i32)| {
+        let (id, mut client) = net.accept(port);
+        assert_eq!(net.sockets().broadcast([id, id], &buf(b"farewell")), 2);
+        end(id);
+        let mut all = String::new();
+        client.read_to_string(&mut all).unwrap();
+        assert_eq!(all, "farewellfarewell");
+    };
+    heard(&|id| {
+        net.sockets().close(net.owner, id);
+        net.expect(EventKind::Close);
+    });
+    heard(&|id| {
+        net.sockets().shutdown(net.owner, id);
+        net.expect(EventKind::Close);
+    });
+    heard(&|_| assert!(net.engine.shutdown(Duration::from_secs(20))));
+    net.end(());
+}
+
+#[test]
+fn a_connection_that_was_not_started_hears_too() {
+    const LEN: usize = 16 << 20;
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default());
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let id = net.expect(EventKind::Accept).ud;
+    assert_eq!(net.sockets().broadcast([id], &buf(&vec![5; LEN])), 1);
+    let mut all = vec![0; LEN];
+    client.read_exact(&mut all).unwrap();
+    assert!(all.iter().all(|byte| *byte == 5));
+    net.end(client);
 }
 
 #[test]

@@ -47,6 +47,32 @@ fn a_slow_reader_is_warned_of_and_then_cut_off_at_the_cap() {
 }
 
 #[test]
+fn a_slow_hearer_is_cut_off_and_a_quick_one_is_not() {
+    const CAP: usize = 1 << 20;
+    let net = Net::start();
+    let accepted = SocketOptions::default().queued_bytes(CAP);
+    let (_, port) = net.listen(&ListenOptions::default().accepted(accepted));
+    let (slow, unread) = net.accept(port);
+    let (quick, mut read) = net.accept(port);
+    let before = Arena::process().stats().live_bytes;
+    let mut chunk = [0; 10_000];
+    let mut rounds = 0;
+    while net.sockets().broadcast([slow, quick], &buf(&[9; 10_000])) == 2 {
+        read.read_exact(&mut chunk).unwrap();
+        let held = Arena::process().stats().live_bytes.saturating_sub(before);
+        assert!(held < 2 * CAP as u64, "{held} bytes are held");
+        rounds += 1;
+        assert!(rounds < 5000, "the cap does nothing");
+    }
+    read.read_exact(&mut chunk).unwrap();
+    let ids: Vec<i32> = net.sockets().info().iter().map(|socket| socket.id).collect();
+    assert!(ids.contains(&quick) && !ids.contains(&slow));
+    assert_eq!(net.expect(EventKind::Error).id, slow);
+    assert_eq!(net.expect(EventKind::Close).id, slow);
+    net.end((unread, read));
+}
+
+#[test]
 fn many_writers_together_stay_below_the_cap() {
     const CAP: usize = 2 << 20;
     let net = Net::start();

@@ -21,7 +21,7 @@ fn ids_of_no_socket_do_nothing() {
         let sockets = net.sockets();
         assert!(!sockets.send(id, buf(b"x"), false));
         assert!(!sockets.send(id, buf(b"x"), true));
-        assert_eq!(sockets.broadcast(&[id, id], &buf(b"x")), 0);
+        assert_eq!(sockets.broadcast([id, id], &buf(b"x")), 0);
         assert!(!sockets.configure(id, &SocketOptions::default()));
         assert!(!sockets.udp_connect(id, "127.0.0.1", 1));
         assert!(!sockets.udp_send(id, ([127, 0, 0, 1], 1).into(), b"x"));

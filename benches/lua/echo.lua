@@ -1,0 +1,54 @@
+-- echo: 64 bytes there and back on many connections at full rate, whose other ends are in another process
+-- (benches/clients/ask.rs). Runs on any engine with skynet's API: `start = "echo"` with this folder in `luaservice`.
+-- The environment says: ASK (the client's binary), CONNECTIONS (200), QUESTIONS (400000).
+local skynet = require "skynet"
+require "skynet.manager"
+local socket = require "skynet.socket"
+
+local CONNECTIONS = tonumber(os.getenv "CONNECTIONS") or 200
+local QUESTIONS = tonumber(os.getenv "QUESTIONS") or 400000
+local PORT = 18771
+
+local mode, starter = ...
+
+if mode == "agent" then
+	skynet.start(function()
+		skynet.dispatch("lua", function(_, _, id)
+			socket.start(id)
+			while true do
+				local asked = socket.read(id)
+				if not asked then
+					break
+				end
+				socket.write(id, asked)
+			end
+			socket.close(id)
+			skynet.send(tonumber(starter), "lua")
+		end)
+	end)
+	return
+end
+
+skynet.start(function()
+	local agents = {}
+	for i = 1, 4 do
+		agents[i] = skynet.newservice(SERVICE_NAME, "agent", skynet.self())
+	end
+	local accepted, closed, complete = 0, 0, coroutine.running()
+	skynet.dispatch("lua", function()
+		closed = closed + 1
+		if closed == CONNECTIONS then
+			skynet.wakeup(complete)
+		end
+	end)
+	local listener = socket.listen("127.0.0.1", PORT, 4096)
+	socket.start(listener, function(id)
+		accepted = accepted + 1
+		skynet.send(agents[accepted % #agents + 1], "lua", id)
+	end)
+	local client = io.popen(("%s %d %d %d 64"):format(os.getenv "ASK", PORT, CONNECTIONS, QUESTIONS))
+	skynet.wait(complete)
+	print(client:read "a")
+	assert(client:close(), "the client has failed")
+	skynet.abort()
+end)
