@@ -87,8 +87,8 @@ pub(crate) fn log_on(cx: &Context, handle: Handle) {
     };
     let path = format!("{folder}/{:08x}.log", handle.bits());
     match engine.with_message_log(handle, |slot| slot.open(Path::new(&path), engine.clock())) {
-        Some(Ok(Opened::Now)) => cx.log(&format!("Open log file {path}")),
-        Some(Err(_)) => cx.log(&format!("Open log file {path} fail")),
+        Some(Ok(Opened::Now)) => cx.log(format!("Open log file {path}")),
+        Some(Err(_)) => cx.log(format!("Open log file {path} fail")),
         Some(Ok(Opened::Before)) | None => {}
     }
 }
@@ -100,7 +100,7 @@ pub(crate) fn log_off(cx: &Context, handle: Handle) {
         .with_message_log(handle, |slot| slot.close(cx.engine().clock()))
         == Some(true)
     {
-        cx.log(&format!("Close log file :{:08x}", handle.bits()));
+        cx.log(format!("Close log file :{:08x}", handle.bits()));
     }
 }
 

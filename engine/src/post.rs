@@ -235,15 +235,19 @@ impl Engine {
         self.owed().len() < before
     }
 
-    /// Sends a line of text to the service named `logger`, in the name of `source`. Lost when there is none.
-    pub fn log(&self, source: Handle, text: &str) {
+    /// Sends a line of text, in whatever encoding, to the service named `logger`, in the name of `source`. Lost when there is none.
+    pub fn log(&self, source: Handle, text: impl AsRef<[u8]>) {
+        self.log_bytes(source, text.as_ref());
+    }
+
+    fn log_bytes(&self, source: Handle, text: &[u8]) {
         let Some(logger) = self.names().query(LOGGER) else {
             return;
         };
         let Ok(mut line) = self.arena().loan(text.len(), source.bits()) else {
             return;
         };
-        line.copy_from_slice(text.as_bytes());
+        line.copy_from_slice(text);
         // A logger that is gone takes its lines with it.
         let _ = self.send(source, logger, MessageType::TEXT, 0, Body::Block(line));
     }

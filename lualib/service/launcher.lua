@@ -161,7 +161,7 @@ local function answer(first, ...)
 end
 
 skynet.dispatch("lua", function(session, source, name, ...)
-	local f = command[name:upper()]
+	local f = command[tostring(name):upper()]
 	if f then
 		answer(f(source, session, ...))
 	else

@@ -137,13 +137,14 @@ native! {
         unsafe {
             let source = Handle::from_bits(ffi::luaL_checkinteger(state, 2) as u32);
             let kind = message_type(state, 3);
+            ffi::luaL_checkinteger(state, 4);
             send_at(state, Some(source), kind, 4)
         }
     }
 }
 
 /// Runs the command named at index 1 with the parameter at index 2.
-unsafe fn run_command(state: *mut lua_State) -> Option<String> {
+unsafe fn run_command(state: *mut lua_State) -> Option<Vec<u8>> {
     // SAFETY: argument checks come first; strings are copied.
     unsafe {
         ffi::luaL_checklstring(state, 1, ptr::null_mut());
@@ -152,11 +153,13 @@ unsafe fn run_command(state: *mut lua_State) -> Option<String> {
             ffi::luaL_checklstring(state, 2, ptr::null_mut());
         }
         let name = stack::text_at(state, 1)?;
-        let parameter = match ffi::lua_type(state, 2) {
-            ffi::LUA_TNUMBER if integer => ffi::lua_tointegerx(state, 2, ptr::null_mut()).to_string(),
-            _ => stack::text_at(state, 2).unwrap_or_default(),
-        };
-        (*Vm::of(state)).context.command(&name, &parameter)
+        let context = &(*Vm::of(state)).context;
+        if integer {
+            let number = ffi::lua_tointegerx(state, 2, ptr::null_mut()).to_string();
+            context.command_bytes(&name, number.as_bytes())
+        } else {
+            context.command_bytes(&name, stack::bytes_at(state, 2).unwrap_or_default())
+        }
     }
 }
 
@@ -182,6 +185,7 @@ native! {
         // SAFETY: pushes a number. Stack: at most one result.
         unsafe {
             let Some(text) = run_command(state) else { return Ok(0) };
+            let text = String::from_utf8_lossy(&text);
             if text.is_empty() {
                 ffi::lua_pushinteger(state, 0);
             } else if let Ok(integer) = text.parse::<i64>() {
@@ -202,10 +206,8 @@ native! {
         // SAFETY: pushes an integer. Stack: at most one result.
         unsafe {
             let Some(text) = run_command(state) else { return Ok(0) };
-            let Some(bits) = text.strip_prefix(':').and_then(|hex| u32::from_str_radix(hex, 16).ok()) else {
-                return Ok(0);
-            };
-            ffi::lua_pushinteger(state, bits.into());
+            let Some(handle) = Handle::parse(text) else { return Ok(0) };
+            ffi::lua_pushinteger(state, handle.bits().into());
             Ok(1)
         }
     }
@@ -225,14 +227,14 @@ native! {
                 ffi::luaL_tolstring(state, index, ptr::null_mut());
                 ffi::lua_replace(state, index);
             }
-            let mut line = String::new();
+            let mut line = Vec::new();
             for index in 1..=values {
                 if index > 1 {
-                    line.push(' ');
+                    line.push(b' ');
                 }
-                line += &String::from_utf8_lossy(stack::bytes_at(state, index).unwrap_or_default());
+                line.extend_from_slice(stack::bytes_at(state, index).unwrap_or_default());
             }
-            (*Vm::of(state)).context.log(&line);
+            (*Vm::of(state)).context.log(line);
             Ok(0)
         }
     }

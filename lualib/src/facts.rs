@@ -27,9 +27,9 @@ native! {
         // SAFETY: the argument is copied. Stack: at most one result.
         unsafe {
             ffi::luaL_checklstring(state, 1, ptr::null_mut());
-            let name = stack::text_at(state, 1).unwrap_or_default();
+            let name = stack::bytes_at(state, 1).unwrap_or_default();
             let context = &(*Vm::of(state)).context;
-            match name.strip_prefix('.').and_then(|name| context.engine().names().query(name)) {
+            match name.strip_prefix(b".").and_then(|name| context.engine().names().query(name)) {
                 Some(handle) => {
                     ffi::lua_pushinteger(state, handle.bits().into());
                     Ok(1)
@@ -63,9 +63,8 @@ native! {
         // SAFETY: the text moves into the service's memory before it is pushed. Stack: one result.
         unsafe {
             ffi::luaL_checklstring(state, 1, ptr::null_mut());
-            let key = stack::text_at(state, 1).unwrap_or_default();
-            let value = (*Vm::of(state)).context.engine().env().get(&key);
-            drop(key);
+            let key = stack::bytes_at(state, 1).unwrap_or_default();
+            let value = (*Vm::of(state)).context.engine().env().get_bytes(key);
             match value {
                 Some(value) => stack::push_text(state, value),
                 None => ffi::lua_pushnil(state),
@@ -82,12 +81,12 @@ native! {
         unsafe {
             ffi::luaL_checklstring(state, 1, ptr::null_mut());
             ffi::luaL_checklstring(state, 2, ptr::null_mut());
-            let key = stack::text_at(state, 1).unwrap_or_default();
-            let value = stack::text_at(state, 2).unwrap_or_default();
-            if (*Vm::of(state)).context.engine().env().set(&key, &value) {
+            let key = stack::bytes_at(state, 1).unwrap_or_default();
+            let value = stack::bytes_at(state, 2).unwrap_or_default();
+            if (*Vm::of(state)).context.engine().env().set(key, value) {
                 Ok(0)
             } else {
-                Err(format!("Can't setenv exist key : {key}").into())
+                Err([b"Can't setenv exist key : ", key].concat().into())
             }
         }
     }

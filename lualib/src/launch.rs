@@ -37,7 +37,10 @@ native! {
             for index in 2..=words {
                 ffi::luaL_checklstring(state, index, ptr::null_mut());
             }
-            let line: Vec<String> = (2..=words).filter_map(|index| stack::text_at(state, index)).collect();
+            let word = |index| std::str::from_utf8(stack::bytes_at(state, index).unwrap_or_default());
+            let Ok(line) = (2..=words).map(word).collect::<Result<Vec<&str>, _>>() else {
+                return Err("the arguments of a service are UTF-8".into());
+            };
             if line.is_empty() {
                 return Err("the name of a service is missing".into());
             }

@@ -53,7 +53,7 @@ impl Memory {
         while self.used_bytes > self.warn_bytes {
             self.warn_bytes = self.warn_bytes.saturating_mul(2);
         }
-        self.context.log(&format!(
+        self.context.log(format!(
             "Memory warning {:.2} M",
             self.used_bytes as f64 / MEBIBYTE
         ));
@@ -87,6 +87,9 @@ pub(crate) unsafe extern "C" fn allocate(
         }
         return ptr::null_mut();
     }
+    let Ok(new_layout) = Layout::from_size_align(new_bytes, ALIGNMENT) else {
+        return ptr::null_mut(); // longer than anything can be
+    };
     let used_bytes = memory.used_bytes - old_bytes + new_bytes;
     // Shrinking always succeeds: Lua does not check for failure there.
     if new_bytes > old_bytes
@@ -97,7 +100,7 @@ pub(crate) unsafe extern "C" fn allocate(
     }
     let fresh = if block.is_null() {
         // SAFETY: the size is not zero.
-        unsafe { alloc(layout(new_bytes)) }
+        unsafe { alloc(new_layout) }
     } else {
         // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
         unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }
@@ -111,7 +114,8 @@ pub(crate) unsafe extern "C" fn allocate(
     fresh.cast()
 }
 
+/// The layout of a block that we gave out.
 fn layout(bytes: usize) -> Layout {
-    // SAFETY: the alignment is a power of two, and Lua's sizes are far below `isize::MAX`.
+    // SAFETY: it was a valid one when the block was allocated.
     unsafe { Layout::from_size_align_unchecked(bytes, ALIGNMENT) }
 }

@@ -105,9 +105,9 @@ native! {
             for (owner, bytes) in (*vm).arena.bytes_by_owner() {
                 sum += bytes;
                 let handle = Handle::from_bits(owner);
-                (*vm).context.log(&format!("{handle} -> {}kb {}b", bytes >> 10, bytes % 1024));
+                (*vm).context.log(format!("{handle} -> {}kb {}b", bytes >> 10, bytes % 1024));
             }
-            (*vm).context.log(&format!("+total: {}kb", sum >> 10));
+            (*vm).context.log(format!("+total: {}kb", sum >> 10));
             Ok(0)
         }
     }
@@ -144,7 +144,7 @@ native! {
         unsafe {
             ffi::luaL_checklstring(state, 1, ptr::null_mut());
             let name = stack::text_at(state, 1).unwrap_or_default();
-            (*Vm::of(state)).context.log(&format!("No jemalloc : mallctl {name}."));
+            (*Vm::of(state)).context.log(format!("No jemalloc : mallctl {name}."));
             ffi::lua_pushinteger(state, 0);
             Ok(1)
         }

@@ -46,7 +46,7 @@ impl SignalState {
 
 impl SignalTarget for SignalState {
     fn signal(&self, context: &Context, number: i32) {
-        context.log(&format!("recv a signal {number}"));
+        context.log(format!("recv a signal {number}"));
         match number {
             0 => {
                 // SeqCst: the handler on the worker's thread must see the flag that its interruption announces.
@@ -58,7 +58,7 @@ impl SignalTarget for SignalState {
             }
             1 => {
                 let kibibytes = self.heap_bytes.load(Ordering::Relaxed) as f64 / 1024.0;
-                context.log(&format!("Current Memory {kibibytes:.3}K"));
+                context.log(format!("Current Memory {kibibytes:.3}K"));
             }
             _ => {}
         }

@@ -108,7 +108,7 @@ impl LuaService {
         ) {
             Ok(vm) => vm,
             Err(error) => {
-                context.log(&format!("lua loader error : {error}"));
+                context.log(format!("lua loader error : {error}"));
                 give_up(context);
                 return;
             }
@@ -124,14 +124,14 @@ impl LuaService {
             if status != ffi::LUA_OK {
                 let text = stack::pop_error_text(main);
                 ffi::lua_settop(main, 0);
-                context.log(&format!("lua loader error : {text}"));
+                context.log([b"lua loader error : ", text.as_slice()].concat());
                 give_up(context);
                 return;
             }
             ffi::lua_settop(main, 0);
             if let Some(limit) = (*vm).asked_limit {
                 (*vm).limit_memory(limit);
-                context.log(&format!(
+                context.log(format!(
                     "Set memory limit to {:.2} M",
                     limit as f64 / f64::from(1 << 20)
                 ));

@@ -16,10 +16,21 @@ use crate::vm::Vm;
 pub(crate) enum Failure {
     /// A fixed text.
     Static(&'static str),
-    /// A text made for this occasion.
-    Text(String),
+    /// A text made for this occasion, in whatever encoding.
+    Text(Vec<u8>),
     /// The error value is on top of the stack already.
     Value,
+}
+
+impl Failure {
+    /// The text, for the log. An error value on the stack has none here.
+    pub(crate) fn into_text(self) -> Vec<u8> {
+        match self {
+            Failure::Static(text) => text.into(),
+            Failure::Text(text) => text,
+            Failure::Value => Vec::new(),
+        }
+    }
 }
 
 impl From<&'static str> for Failure {
@@ -30,6 +41,12 @@ impl From<&'static str> for Failure {
 
 impl From<String> for Failure {
     fn from(text: String) -> Self {
+        Failure::Text(text.into_bytes())
+    }
+}
+
+impl From<Vec<u8>> for Failure {
+    fn from(text: Vec<u8>) -> Self {
         Failure::Text(text)
     }
 }
@@ -45,14 +62,14 @@ pub(crate) unsafe fn finish(state: *mut lua_State, outcome: Outcome) -> c_int {
     // SAFETY: by the caller's promise only plain values are alive when `lua_error` jumps; the text was moved into the
     // service's memory first. Stack: pushes one value (the text with its position).
     unsafe {
-        let text: *const str = match outcome {
+        let text: *const [u8] = match outcome {
             Ok(results) => return results,
             Err(Failure::Value) => ffi::lua_error(state),
-            Err(Failure::Static(text)) => text,
+            Err(Failure::Static(text)) => text.as_bytes(),
             Err(Failure::Text(text)) => {
                 let vm = Vm::of(state);
                 (*vm).raised = text;
-                (*vm).raised.as_str()
+                (*vm).raised.as_slice()
             }
         };
         // The text first: making the position may run finalizers, whose own errors replace it in the service's memory.
@@ -126,11 +143,13 @@ const ROOM: c_int = 8;
 ///
 /// # Safety
 /// There is a value on top.
-pub(crate) unsafe fn pop_error_text(state: *mut lua_State) -> String {
+pub(crate) unsafe fn pop_error_text(state: *mut lua_State) -> Vec<u8> {
     // SAFETY: reading a string that is on the stack; no conversion takes place. Stack: one value less.
     unsafe {
-        let text = text_at(state, -1)
-            .unwrap_or_else(|| format!("(error object is a {} value)", type_name(state, -1)));
+        let text = match bytes_at(state, -1) {
+            Some(text) => text.to_owned(),
+            None => format!("(error object is a {} value)", type_name(state, -1)).into_bytes(),
+        };
         ffi::lua_pop(state, 1);
         text
     }
@@ -199,12 +218,12 @@ pub(crate) unsafe fn push_bytes(state: *mut lua_State, bytes: &[u8]) {
 ///
 /// # Safety
 /// As for [`push_bytes`].
-pub(crate) unsafe fn push_text(state: *mut lua_State, text: String) {
+pub(crate) unsafe fn push_text(state: *mut lua_State, text: impl Into<Vec<u8>>) {
     // SAFETY: the text lives in the service's memory while Lua copies it. Stack: one string more.
     unsafe {
         let vm = Vm::of(state);
-        (*vm).raised = text;
-        push_bytes(state, (*std::ptr::addr_of!((*vm).raised)).as_bytes());
+        (*vm).raised = text.into();
+        push_bytes(state, &*std::ptr::addr_of!((*vm).raised));
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Vm {
     pub(crate) dumped: Vec<u8>,
     pub(crate) cache_mode: code_cache::Mode,
     /// The text of the error being raised; see `stack::finish`.
-    pub(crate) raised: String,
+    pub(crate) raised: Vec<u8>,
     /// What natives write strings into.
     pub(crate) buffers: Buffers,
     /// Blocks of Lua code that natives read right now.
@@ -148,7 +148,7 @@ impl Vm {
             bytecode: HashMap::new(),
             dumped: Vec::new(),
             cache_mode: code_cache::Mode::On,
-            raised: String::new(),
+            raised: Vec::new(),
             buffers: Buffers::default(),
             reading: Reading::default(),
             shown: Shown::default(),

@@ -64,6 +64,17 @@ function roles.caller(whom)
 	end)
 end
 
+-- Gives requests in text to its "lua" handler, as a string.
+function roles.packer()
+	skynet.info_func(function(...) return "info", ... end)
+	skynet.filter(function(mtype, msg, sz, session, source)
+		if mtype ~= skynet.PTYPE_TEXT then return mtype, msg, sz, session, source end
+		return skynet.PTYPE_LUA, skynet.packstring("text", skynet.tostring(msg, sz)), nil, session, source
+	end, function()
+		skynet.dispatch("lua", function(_, _, ...) skynet.retpack(...) end)
+	end)
+end
+
 function roles.slow()
 	skynet.start(function() skynet.wait() end)
 end
@@ -181,6 +192,30 @@ try.main(function()
 		try.equal(skynet.getenv "edge_nil", nil)
 		skynet.setenv("edge_number", 12)
 		try.equal(skynet.getenv "edge_number", "12")
+	end)
+
+	try.case("a filter may give a string for the message", function()
+		local s = try.start "packer"
+		skynet.register_protocol { name = "text", id = skynet.PTYPE_TEXT, pack = skynet.packstring, unpack = skynet.unpack }
+		skynet._proto.text.pack = function(...) return ... end
+		try.values({ "text", "hello" }, skynet.call(s, "text", "hello"))
+		try.values({ "text", ("x"):rep(5000) }, skynet.call(s, "text", ("x"):rep(5000)))
+		try.values({ 1, nil, n = 2 }, skynet.call(s, "lua", 1, nil))
+	end)
+
+	try.case("INFO answers all that the function returns", function()
+		local s = try.start "packer"
+		try.values({ "info", 1, nil, n = 3 }, skynet.call(s, "debug", "INFO", 1, nil))
+	end)
+
+	try.case("redirect wants a session", function()
+		try.equal(pcall(skynet.redirect, skynet.self(), 0, "lua"), false)
+	end)
+
+	try.case("a string that is longer than anything can be", function()
+		for n = 0, 20 do
+			try.equal(pcall(string.rep, "x", math.maxinteger - n), false)
+		end
 	end)
 
 	try.ours("a service killed by the engine while it starts fails its newservice", function()

@@ -308,7 +308,7 @@ impl Engine {
     }
 
     /// Gives a service of this node a local name, which goes with it. False, and no change, when the name is taken or the service gone.
-    pub fn register_name(&self, name: &str, handle: Handle) -> bool {
+    pub fn register_name(&self, name: impl AsRef<[u8]>, handle: Handle) -> bool {
         let Some(cell) = self.cell(handle) else {
             return false;
         };
@@ -521,7 +521,7 @@ impl Engine {
         }
         self.log(
             Handle::SYSTEM,
-            &format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version})"),
+            format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version})"),
         );
     }
 

@@ -73,15 +73,13 @@ impl Handle {
     /// Reads the text form: a colon and any number of hexadecimal digits that fits.
     ///
     /// Like C's `strtoul`, what follows the digits is ignored and no digits read as zero.
-    pub fn parse(text: &str) -> Option<Handle> {
-        let digits = text.strip_prefix(':')?;
-        let end = digits
-            .find(|c: char| !c.is_ascii_hexdigit())
-            .unwrap_or(digits.len());
-        if end == 0 {
-            return Some(Handle::SYSTEM);
-        }
-        u32::from_str_radix(&digits[..end], 16).ok().map(Handle)
+    pub fn parse(text: impl AsRef<[u8]>) -> Option<Handle> {
+        let digits = text.as_ref().strip_prefix(b":")?;
+        digits
+            .iter()
+            .map_while(|digit| char::from(*digit).to_digit(16))
+            .try_fold(0u32, |bits, digit| bits.checked_mul(16)?.checked_add(digit))
+            .map(Handle)
     }
 }
 

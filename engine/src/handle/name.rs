@@ -1,4 +1,4 @@
-//! Local names: text that stands for a handle on this node.
+//! Local names: bytes that stand for a handle on this node; programs that are not in UTF-8 name their services, too.
 //!
 //! First come, first served; a service may own several, and they vanish together with its handle. Names are looked up by
 //! people, scripts and log calls, not by every message, so a read-write lock serves.
@@ -17,35 +17,36 @@ pub struct Names {
 /// The same pairs, both ways round.
 #[derive(Debug, Default)]
 struct Maps {
-    owners: HashMap<Arc<str>, Handle>,
-    names: HashMap<Handle, Vec<Arc<str>>>,
+    owners: HashMap<Arc<[u8]>, Handle>,
+    names: HashMap<Handle, Vec<Arc<[u8]>>>,
 }
 
 impl Names {
     /// Gives `handle` the name `name`. False, and no change, when the name is taken, by whomever.
-    pub fn register(&self, name: &str, handle: Handle) -> bool {
+    pub fn register(&self, name: impl AsRef<[u8]>, handle: Handle) -> bool {
+        let name = name.as_ref();
         let maps = &mut *self.write();
         if maps.owners.contains_key(name) {
             return false;
         }
-        let name: Arc<str> = name.into();
+        let name: Arc<[u8]> = name.into();
         maps.names.entry(handle).or_default().push(Arc::clone(&name));
         maps.owners.insert(name, handle);
         true
     }
 
     /// The owner of `name`.
-    pub fn query(&self, name: &str) -> Option<Handle> {
-        self.read().owners.get(name).copied()
+    pub fn query(&self, name: impl AsRef<[u8]>) -> Option<Handle> {
+        self.read().owners.get(name.as_ref()).copied()
     }
 
-    /// Every name with its owner, sorted.
+    /// Every name with its owner, sorted; what is not UTF-8 in them is replaced.
     pub fn list(&self) -> Vec<(String, Handle)> {
         let mut names: Vec<_> = self
             .read()
             .owners
             .iter()
-            .map(|(name, handle)| (name.to_string(), *handle))
+            .map(|(name, handle)| (String::from_utf8_lossy(name).into_owned(), *handle))
             .collect();
         names.sort();
         names

@@ -137,7 +137,7 @@ impl Context {
     /// As [`Context::send`], and [`SendFailure::UnknownName`].
     pub fn send_name(
         &self,
-        to: &str,
+        to: impl AsRef<[u8]>,
         message_type: MessageType,
         session: i32,
         body: Body,
@@ -152,20 +152,22 @@ impl Context {
     pub fn send_name_as(
         &self,
         source: Handle,
-        to: &str,
+        to: impl AsRef<[u8]>,
         message_type: MessageType,
         session: i32,
         body: Body,
     ) -> Result<(), SendError> {
-        let handle = if to.starts_with(':') {
-            Handle::parse(to)
-        } else if let Some(name) = to.strip_prefix('.') {
-            self.engine().names().query(name)
-        } else {
-            let name = RemoteName::Name(to.chars().take(GLOBAL_NAME_CHARS).collect());
-            return self
-                .engine()
-                .send_remote(source, name, message_type, session, body);
+        let to = to.as_ref();
+        let handle = match to {
+            [b':', ..] => Handle::parse(to),
+            [b'.', name @ ..] => self.engine().names().query(name),
+            _ => {
+                let name = String::from_utf8_lossy(to);
+                let name = RemoteName::Name(name.chars().take(GLOBAL_NAME_CHARS).collect());
+                return self
+                    .engine()
+                    .send_remote(source, name, message_type, session, body);
+            }
         };
         match handle {
             Some(handle) => self.send_as(source, handle, message_type, session, body),
@@ -222,13 +224,19 @@ impl Context {
             .map_err(|(error, _)| error)
     }
 
-    /// Runs a text command of skynet's table; `None` where that has no result.
+    /// Runs a text command of skynet's table; `None` where that has no result. What is not UTF-8 in it is replaced.
     pub fn command(&self, name: &str, param: &str) -> Option<String> {
+        self.command_bytes(name, param.as_bytes())
+            .map(|result| String::from_utf8_lossy(&result).into_owned())
+    }
+
+    /// [`Context::command`] with a parameter and a result in whatever encoding.
+    pub fn command_bytes(&self, name: &str, param: &[u8]) -> Option<Vec<u8>> {
         crate::command::run(self, name, param)
     }
 
-    /// Sends a line to the logger, in this service's name. Lost when there is no logger.
-    pub fn log(&self, text: &str) {
+    /// Sends a line, in whatever encoding, to the logger, in this service's name. Lost when there is no logger.
+    pub fn log(&self, text: impl AsRef<[u8]>) {
         self.engine().log(self.handle(), text);
     }
 
@@ -261,7 +269,7 @@ impl Context {
 
     /// Retires another service, or this one.
     pub fn kill(&self, handle: Handle) {
-        self.log(&format!("KILL :{:x}", handle.bits()));
+        self.log(format!("KILL :{:x}", handle.bits()));
         self.engine().retire_with_notice(handle);
     }
 

@@ -58,12 +58,12 @@ impl ServiceCell {
             }
             Ok(Err(refusal)) => LaunchError::Refused(refusal),
             Err(panic) => {
-                cx.log(&format!("error: panic: {}", panic_text(&*panic)));
+                cx.log(format!("error: panic: {}", panic_text(&*panic)));
                 LaunchError::Panicked
             }
         };
         if !name.is_empty() {
-            cx.log(&format!("error: launch {name} FAILED"));
+            cx.log(format!("error: launch {name} FAILED"));
         }
         // SAFETY: the first turn is still ours.
         unsafe { self.give_up() };
@@ -134,7 +134,7 @@ impl ServiceCell {
     /// Handles `batch` messages, or fewer when a sender is late to link one or the service ends. Says how many.
     fn batch(&self, cx: &Context, run: &mut Run, slot: &Slot, units: u64, batch: u64) -> u64 {
         if let Some(length) = run.overload.observe(units - 1) {
-            cx.log(&format!("error: May overload, message queue length = {length}"));
+            cx.log(format!("error: May overload, message queue length = {length}"));
         }
         let mut handled = 0;
         let mut in_hand = None;
@@ -185,7 +185,7 @@ impl ServiceCell {
         in_hand: Option<(Handle, i32, MessageType)>,
         panic: &(dyn Any + Send),
     ) {
-        cx.log(&format!("error: panic: {}", panic_text(panic)));
+        cx.log(format!("error: panic: {}", panic_text(panic)));
         run.started = false; // its state is not to be trusted with a goodbye
         discard(cx, run.service.take());
         if let Some((source, session, message_type)) = in_hand
@@ -209,7 +209,7 @@ impl ServiceCell {
                 && let Some(service) = &mut service
                 && let Err(panic) = catch_unwind(AssertUnwindSafe(|| service.stop(&cx)))
             {
-                cx.log(&format!("error: panic: {}", panic_text(&*panic)));
+                cx.log(format!("error: panic: {}", panic_text(&*panic)));
             }
             service
         };
@@ -251,7 +251,7 @@ impl ServiceCell {
                 // Somebody's value may go with it, whose destructor is theirs.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(answer)) {
                     self.engine
-                        .log(self.handle, &format!("error: panic: {}", panic_text(&*panic)));
+                        .log(self.handle, format!("error: panic: {}", panic_text(&*panic)));
                 }
             }
             match self.mailbox.state.done(units) {
@@ -294,7 +294,7 @@ impl ServiceCell {
 /// Drops a service; a panic in its destructor ends here.
 fn discard(cx: &Context, service: Option<Box<dyn Service>>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(service))) {
-        cx.log(&format!("error: panic: {}", panic_text(&*panic)));
+        cx.log(format!("error: panic: {}", panic_text(&*panic)));
     }
 }
 

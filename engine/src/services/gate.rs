@@ -63,7 +63,7 @@ struct Connection {
 impl Service for Running {
     fn start(&mut self, cx: &Context, args: &str) -> Result<(), StartError> {
         self.open(cx, args)
-            .inspect_err(|reason| cx.log(&reason.to_string()))
+            .inspect_err(|reason| cx.log(reason.to_string()))
     }
 
     fn receive(&mut self, cx: &Context, message: Message) {
@@ -155,7 +155,7 @@ impl Running {
             }
             // of connections that have gone in the meantime
             "start" | "kick" => {}
-            _ => cx.log(&format!("[gate] Unknown command : {name}")),
+            _ => cx.log(format!("[gate] Unknown command : {name}")),
         }
     }
 
@@ -167,11 +167,11 @@ impl Running {
             .split_last_chunk()
             .filter(|(bytes, _)| !bytes.is_empty())
         else {
-            return cx.log(&format!("Invalid client message from {source:x}"));
+            return cx.log(format!("Invalid client message from {source:x}"));
         };
         let (len, id) = (bytes.len(), i32::from_le_bytes(*id));
         if !self.connections.contains_key(&id) {
-            return cx.log(&format!("Invalid client id {id} from {source:x}"));
+            return cx.log(format!("Invalid client id {id} from {source:x}"));
         }
         let buf = match message.into_body() {
             Body::Block(block) => block.freeze(),
@@ -194,7 +194,7 @@ impl Running {
             }
             // CLOSE follows
             EventKind::Error if self.listener != Some(id) => cx.engine().sockets().shutdown(cx.handle(), id),
-            EventKind::Warning => cx.log(&format!("fd ({id}) send buffer ({})K", event.ud)),
+            EventKind::Warning => cx.log(format!("fd ({id}) send buffer ({})K", event.ud)),
             EventKind::Connect | EventKind::Error | EventKind::Udp => {}
         }
     }
@@ -204,13 +204,13 @@ impl Running {
             return cx.engine().sockets().shutdown(cx.handle(), id);
         }
         self.connections.insert(id, Connection::default());
-        cx.log(&format!("socket open: {id:x}"));
+        cx.log(format!("socket open: {id:x}"));
         self.tell(cx, 0, format!("{id} open {id} {address}:0").as_bytes());
     }
 
     fn handle_data(&mut self, cx: &Context, id: i32, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(&id) else {
-            cx.log(&format!("Drop unknown connection {id} message"));
+            cx.log(format!("Drop unknown connection {id} message"));
             return cx.engine().sockets().shutdown(cx.handle(), id);
         };
         let agent = connection.agent;
@@ -253,7 +253,7 @@ impl Running {
 
     /// A frame is lost for want of memory: its connection cannot go on.
     fn give_up(&self, cx: &Context, id: i32, why: &str) {
-        cx.log(&format!("gate: close ({id}): {why}"));
+        cx.log(format!("gate: close ({id}): {why}"));
         cx.engine().sockets().shutdown(cx.handle(), id);
     }
 }

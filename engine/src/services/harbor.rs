@@ -84,7 +84,7 @@ impl Outlet {
         let name = match destination {
             RemoteName::Handle(handle) => return deliver(cx, handle, message),
             RemoteName::Name(name) if !is_global(&name) => {
-                cx.log(&format!("Invalid global name {name}"));
+                cx.log(format!("Invalid global name {name}"));
                 return refuse(cx, message, cx.handle());
             }
             RemoteName::Name(name) => name,
@@ -111,12 +111,12 @@ impl Outlet {
         };
         match command {
             "N" if !is_global(argument) => {
-                cx.log(&format!("Invalid global name {argument}"));
+                cx.log(format!("Invalid global name {argument}"));
             }
             "N" => self.register(cx, argument, message.source()),
             // Links to other nodes: nothing connects to a single node.
-            "S" | "A" => cx.log(&format!("Invalid command {command} {argument}")),
-            _ => cx.log(&format!("Unknown command {text}")),
+            "S" | "A" => cx.log(format!("Invalid command {command} {argument}")),
+            _ => cx.log(format!("Unknown command {text}")),
         }
     }
 
@@ -133,7 +133,7 @@ impl Outlet {
 fn deliver(cx: &Context, to: Handle, message: Message) {
     let (source, session, kind) = (message.source(), message.session(), message.message_type());
     if cx.is_remote(to) {
-        cx.log(&format!(
+        cx.log(format!(
             "Drop message to harbor {} from {:x} to {:x} (session = {session}, msgsz = {})",
             to.harbor(),
             source.bits(),

@@ -91,7 +91,7 @@ fn a_burst_of_lines_is_complete_and_in_order() {
     let folder = Folder::new();
     let (engine, _) = engine_with_log(&folder);
     let probe = Probe::spawn(&engine);
-    (0..20_000).for_each(|line| probe.cx.log(&format!("line {line}")));
+    (0..20_000).for_each(|line| probe.cx.log(format!("line {line}")));
     engine.run_until_idle();
     let text = folder.read("log.txt");
     let numbers: Vec<usize> = text
@@ -107,7 +107,7 @@ fn lines_that_wait_are_written_when_the_logger_is_killed() {
     let folder = Folder::new();
     let (engine, logger) = engine_with_log(&folder);
     let probe = Probe::spawn(&engine);
-    (0..100).for_each(|line| probe.cx.log(&format!("line {line}")));
+    (0..100).for_each(|line| probe.cx.log(format!("line {line}")));
     probe.cx.kill(logger);
     probe.cx.log("too late");
     engine.run_until_idle();
@@ -188,7 +188,7 @@ struct Talker;
 
 impl Service for Talker {
     fn receive(&mut self, cx: &Context, _message: Message) {
-        (0..LINES).for_each(|line| cx.log(&format!("line {line}")));
+        (0..LINES).for_each(|line| cx.log(format!("line {line}")));
     }
 
     fn stop(&mut self, cx: &Context) {
@@ -219,7 +219,7 @@ fn talk_until(end: impl FnOnce(&Engine)) {
             .send(talker, MessageType::TEXT, 0, Body::Empty)
             .expect("it is there");
     }
-    (0..LINES).for_each(|line| probe.cx.log(&format!("line {line}")));
+    (0..LINES).for_each(|line| probe.cx.log(format!("line {line}")));
     engine.start();
     end(&engine);
     engine.wait();

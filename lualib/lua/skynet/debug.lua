@@ -20,7 +20,9 @@ function M.init(_, functions)
 end
 
 local function get_info(...)
-	return core.info_func and core.info_func(...)
+	if core.info_func then
+		return core.info_func(...)
+	end
 end
 
 function M.dispatch(_, _, name, ...)

@@ -231,7 +231,7 @@ pub(crate) struct Tasks {
     expecting: Option<(request::Destination, Body)>,
     /// A block lent to Lua code until the turn ends.
     lent: *const u8,
-    errors: Vec<String>,
+    errors: Vec<Vec<u8>>,
     vacant_anchors: Vec<Anchor>,
     anchors: u32,
     /// Sleepers with a token of their own.
@@ -298,7 +298,7 @@ impl Tasks {
     }
 
     /// Collects the text of an error for the end of the turn.
-    fn report(&mut self, text: String) {
+    fn report(&mut self, text: Vec<u8>) {
         self.errors.push(text);
     }
 

@@ -30,7 +30,7 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 pub(crate) enum Destination {
     Handle(Handle),
     /// `:hex`, `.local` or a global name, as the program wrote it.
-    Name(Box<str>),
+    Name(Box<[u8]>),
 }
 
 impl Destination {
@@ -39,10 +39,10 @@ impl Destination {
     }
 
     /// As `skynet.address` writes it.
-    pub(super) fn text(&self) -> String {
+    pub(super) fn text(&self) -> Vec<u8> {
         match self {
-            Destination::Handle(handle) => handle.to_string(),
-            Destination::Name(name) => name.to_string(),
+            Destination::Handle(handle) => handle.to_string().into_bytes(),
+            Destination::Name(name) => name.to_vec(),
         }
     }
 }
@@ -79,8 +79,8 @@ pub(crate) unsafe fn destination(state: *mut lua_State, index: c_int) -> Result<
                 Ok(Destination::Handle(Handle::from_bits(bits)))
             }
             ffi::LUA_TSTRING => {
-                let text = stack::text_at(state, index).unwrap_or_default();
-                Ok(Destination::Name(text.into_boxed_str()))
+                let name = stack::bytes_at(state, index).unwrap_or_default();
+                Ok(Destination::Name(name.into()))
             }
             _ => {
                 let name = stack::type_name(state, index);
@@ -307,7 +307,9 @@ unsafe fn request(
             );
             Ok(session)
         }
-        Sent::Dead => Err(format!("call to invalid address {}", to.text()).into()),
+        Sent::Dead => Err([b"call to invalid address ", to.text().as_slice()]
+            .concat()
+            .into()),
         Sent::Refused => Err("call failed".into()),
     }
 }
@@ -423,7 +425,7 @@ unsafe fn prepare_tracecall(state: *mut lua_State) -> Outcome {
         let to = destination(state, 2)?;
         (*vm)
             .context
-            .log(&super::trace::line(&*vm, &tag, "tracecall begin"));
+            .log(super::trace::line(&*vm, &tag, "tracecall begin"));
         super::trace::send_tag(&*vm, &to, &tag);
         let current = (*vm).tasks.current;
         let own = std::mem::take(&mut (*vm).tasks.task(current).tag);
@@ -443,9 +445,7 @@ unsafe extern "C-unwind" fn tracecall_answered(
         {
             let vm = Vm::of(state);
             let tag = stack::text_at(state, 1).unwrap_or_default();
-            (*vm)
-                .context
-                .log(&super::trace::line(&*vm, &tag, "tracecall end"));
+            (*vm).context.log(super::trace::line(&*vm, &tag, "tracecall end"));
         }
         rawcall_answered(state, status, context)
     }

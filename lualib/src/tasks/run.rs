@@ -292,7 +292,7 @@ pub(super) unsafe fn start_answer(vm: *mut Vm, from: *mut lua_State, function: A
         release_anchor(vm, function);
         ffi::lua_pushboolean(thread, ok.into());
         if let Err(failure) = push_pointer(vm, thread) {
-            (*vm).tasks.report(format!("{failure:?}"));
+            (*vm).tasks.report(failure.into_text());
             ffi::lua_pushlightuserdata(thread, ptr::null_mut());
             ffi::lua_pushinteger(thread, 0);
         }
@@ -379,7 +379,7 @@ unsafe fn finish(vm: *mut Vm, id: TaskId) {
         }
         if let Some(request) = request {
             let site = handler_site(vm, message_type);
-            (*vm).context.log(&format!(
+            (*vm).context.log(format!(
                 "Maybe forgot response session {} from {} : {site}",
                 request.session, request.source
             ));
@@ -484,7 +484,7 @@ struct Failed {
 }
 
 /// The text of a failure with the traceback of the thread.
-unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> String {
+unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> Vec<u8> {
     unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
         // SAFETY: index 1 is the failure; the error value on top of the thread is moved out and back, because the thread
         // may have no room for a copy. Stack: the text.
@@ -508,7 +508,7 @@ unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> String {
         let status = stack::protect(from, body, as_argument(&mut failed), 1);
         let text = stack::pop_error_text(from);
         if status == ffi::LUA_ERRMEM {
-            "not enough memory".to_owned()
+            b"not enough memory".to_vec()
         } else {
             text
         }

@@ -27,7 +27,7 @@ pub(super) fn line(vm: &Vm, tag: &str, event: &str) -> String {
 /// Logs an event of a task that is being traced.
 pub(super) fn event(vm: &Vm, id: TaskId, event: &str) {
     if let Tag::On(tag) = &vm.tasks.list[id as usize].tag {
-        vm.context.log(&line(vm, tag, event));
+        vm.context.log(line(vm, tag, event));
     }
 }
 
@@ -113,12 +113,12 @@ pub(super) fn tag_for_request(vm: &mut Vm, delivery: &Delivery, traced: Option<b
     match (traced, arrived) {
         (Some(false), _) => Tag::Off,
         (_, Some(tag)) => {
-            vm.context.log(&line(vm, &tag, "request"));
+            vm.context.log(line(vm, &tag, "request"));
             Tag::On(tag)
         }
         (Some(true), None) => {
             let tag = fresh_tag(vm);
-            vm.context.log(&line(vm, &tag, "trace"));
+            vm.context.log(line(vm, &tag, "trace"));
             Tag::On(tag)
         }
         (None, None) => Tag::None,
@@ -144,13 +144,13 @@ native! {
                 Tag::Off => "false".to_owned(),
                 Tag::On(tag) => tag.to_string(),
             };
-            (*vm).context.log(&format!("TRACE {current}"));
+            (*vm).context.log(format!("TRACE {current}"));
             if tag == Tag::Off {
                 return Ok(0);
             }
             let tag = fresh_tag(&mut *vm);
             let event = info.map_or("trace".to_owned(), |info| format!("trace {info}"));
-            (*vm).context.log(&line(&*vm, &tag, &event));
+            (*vm).context.log(line(&*vm, &tag, &event));
             if let Some(task) = (*vm).tasks.running() {
                 task.tag = Tag::On(tag);
             }

@@ -424,6 +424,16 @@ impl Vm {
         (block.into_script().as_ptr(), len)
     }
 
+    /// Gives a block with these bytes to Lua code.
+    fn lend_copy(&mut self, bytes: &[u8]) -> Result<(*const u8, usize), stack::Failure> {
+        let mut block = self
+            .context
+            .loan(bytes.len())
+            .map_err(|error| error.to_string())?;
+        block.copy_from_slice(bytes);
+        Ok(self.lend(block))
+    }
+
     /// Takes a block back from Lua code.
     ///
     /// # Errors
@@ -507,24 +517,22 @@ impl Culprit {
 
     #[cold]
     fn log_all(self, vm: &mut Vm) {
-        let text = std::mem::take(&mut vm.tasks.errors).join("\n");
+        let text = std::mem::take(&mut vm.tasks.errors).join(&b'\n');
         self.log(vm, &text);
     }
 
-    fn log(self, vm: &Vm, text: &str) {
+    fn log(self, vm: &Vm, text: &[u8]) {
         let Culprit { session, source, len } = self;
         let (source, me) = (source.bits(), vm.context.handle().bits());
-        let line = format!(
-            "lua call [{source:x} to :{me:x} : {session} msgsz = {len}] error : \x1b[31m{text}\x1b[0m"
-        );
-        vm.context.log(&line);
+        let head = format!("lua call [{source:x} to :{me:x} : {session} msgsz = {len}] error : \x1b[31m");
+        vm.context.log([head.as_bytes(), text, b"\x1b[0m"].concat());
     }
 
     fn log_out_of_memory(self, vm: &Vm) {
         let Culprit { session, source, .. } = self;
         let (source, me) = (source.bits(), vm.context.handle().bits());
         vm.context
-            .log(&format!("lua memory error : [{source:x} to :{me:x} : {session}]"));
+            .log(format!("lua memory error : [{source:x} to :{me:x} : {session}]"));
     }
 }
 
@@ -597,12 +605,11 @@ unsafe extern "C-unwind" fn call_function(state: *mut lua_State) -> c_int {
 }
 
 native! {
-    /// `dispatch_message(type, msg, sz, session, source)`: runs a whole turn for a message that Lua code holds.
+    /// `dispatch_message(type, msg, sz, session, source)`: runs a whole turn for a message that Lua code holds, or for a string.
     pub(crate) fn dispatch_message(state) {
         // SAFETY: arguments are read before anything is owned; `turn` does not raise. Stack: unchanged.
         unsafe {
             let message_type = ffi::luaL_checkinteger(state, 1);
-            let data = ffi::lua_touserdata(state, 2).cast::<u8>().cast_const();
             let len = ffi::luaL_optinteger(state, 3, 0);
             let session = ffi::luaL_checkinteger(state, 4) as i32;
             let source = Handle::from_bits(ffi::luaL_checkinteger(state, 5) as u32);
@@ -611,15 +618,27 @@ native! {
             };
             let vm = Vm::of(state);
             ffi::luaL_checkstack(state, 8, std::ptr::null());
+            let copy = match stack::bytes_at(state, 2) {
+                Some(bytes) => Some((*vm).lend_copy(bytes)?),
+                None => None,
+            };
+            let (data, len) = copy.unwrap_or_else(|| {
+                let data = ffi::lua_touserdata(state, 2).cast::<u8>().cast_const();
+                (data, usize::try_from(len).unwrap_or(0))
+            });
             let delivery = Delivery {
                 message_type: MessageType(message_type),
                 session,
                 source,
-                body: DeliveryBody::Script { data, len: usize::try_from(len).unwrap_or(0) },
+                body: DeliveryBody::Script { data, len },
             };
             turn(vm, state, delivery);
+            if let Some((data, _)) = copy {
+                // Lua code may have given it away.
+                let _ = (*vm).reclaim(data);
+            }
             let errors = std::mem::take(&mut (*vm).tasks.errors);
-            if errors.is_empty() { Ok(0) } else { Err(errors.join("\n").into()) }
+            if errors.is_empty() { Ok(0) } else { Err(errors.join(&b'\n').into()) }
         }
     }
 }
@@ -651,7 +670,8 @@ native! {
         // SAFETY: see `log_and_refuse`.
         unsafe {
             ffi::luaL_tolstring(state, 5, std::ptr::null_mut());
-            log_and_refuse(state, |text| format!("Unknown request ({}): {text}", stack::text_at(state, -1).unwrap_or_default()))
+            let prototype = stack::bytes_at(state, -1).unwrap_or_default();
+            log_and_refuse(state, |text| [b"Unknown request (", prototype, b"): ", text].concat())
         }
     }
 }
@@ -660,7 +680,7 @@ native! {
     /// What happens to a response that nobody waits for: `(session, source, msg, sz)`.
     pub(crate) fn unknown_response(state) {
         // SAFETY: see `log_and_refuse`.
-        unsafe { log_and_refuse(state, |text| format!("Response message : {text}")) }
+        unsafe { log_and_refuse(state, |text| [b"Response message : ", text].concat()) }
     }
 }
 
@@ -668,19 +688,18 @@ native! {
 ///
 /// # Safety
 /// The arguments are those of a hook.
-unsafe fn log_and_refuse(state: *mut lua_State, line: impl FnOnce(&str) -> String) -> stack::Outcome {
+unsafe fn log_and_refuse(state: *mut lua_State, line: impl FnOnce(&[u8]) -> Vec<u8>) -> stack::Outcome {
     // SAFETY: the arena checks the address; nothing raises before the end. Stack: unchanged.
     unsafe {
         let vm = Vm::of(state);
         let session = ffi::lua_tointegerx(state, 1, std::ptr::null_mut());
         let source = ffi::lua_tointegerx(state, 2, std::ptr::null_mut());
         let data = ffi::lua_touserdata(state, 3).cast::<u8>().cast_const();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let text = (*vm)
             .arena
-            .script_view(data, (*vm).context.handle().bits(), text)
+            .script_view(data, (*vm).context.handle().bits(), <[u8]>::to_vec)
             .unwrap_or_default();
-        (*vm).context.log(&line(&text));
+        (*vm).context.log(line(&text));
         Err(format!("Unknown session : {session} from {source:x}").into())
     }
 }
