@@ -67,9 +67,15 @@ fn exec_ends_with_0_when_the_services_of_the_script_have_ended() {
 
 #[test]
 fn exec_of_a_script_without_a_start_function_ends() {
-    let scratch = Scratch::new();
-    let ended = scratch.exec("print 'only a chunk' require 'skynet'.exit()").end();
-    assert!(ended.out.contains("only a chunk"), "{}", ended.text());
+    for script in [
+        "print 'only a chunk' require 'skynet'.exit()",
+        "print 'only a chunk'",
+        "local skynet = require 'skynet' skynet.fork(print, 'only a chunk')",
+    ] {
+        let ended = Scratch::new().exec(script).end();
+        assert!(ended.out.contains("only a chunk"), "{}", ended.text());
+    }
+    Scratch::new().exec("print 'only a chunk'").end().expect_code(0);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) cache: CodeCache,
     /// The file that loads services; none: the embedded loader.
     loader: Option<CString>,
+    /// The service that `fulmar exec` runs, by its name.
+    script: Option<String>,
     /// The schemas of `sproto`.
     pub(crate) schemas: Schemas,
     /// What `skynet.stm` hands from service to service.
@@ -37,10 +39,16 @@ pub(crate) struct Node {
 impl Node {
     fn new(settings: Settings, seed: u64) -> Node {
         let loader = own_loader(&settings);
+        let script = settings
+            .start()
+            .strip_prefix("fulmar_exec ")
+            .and_then(|line| line.split_whitespace().next())
+            .map(str::to_owned);
         Node {
             settings,
             cache: CodeCache::default(),
             loader,
+            script,
             schemas: Schemas::default(),
             tickets: Tickets::new(seed),
             tables: Tables::default(),
@@ -62,6 +70,11 @@ impl Node {
 
     pub(crate) fn loader(&self) -> Option<&CString> {
         self.loader.as_ref()
+    }
+
+    /// Whether this command line of a service is that of the script which `fulmar exec` runs.
+    pub(crate) fn is_script(&self, line: &str) -> bool {
+        self.script.is_some() && self.script.as_deref() == line.split_whitespace().next()
     }
 
     /// A search path of the config, with its default.

@@ -7,7 +7,9 @@ use std::ffi::c_int;
 use std::sync::Arc;
 
 use fulmar_arena::Arena;
-use fulmar_engine::{Context, Message, MessageType, Module, Payload, Service, SignalTarget, StartError};
+use fulmar_engine::{
+    Body, Context, Message, MessageType, Module, Payload, Service, SignalTarget, StartError,
+};
 use mlua::ffi::{self, lua_State};
 
 use crate::node::Node;
@@ -140,6 +142,11 @@ impl LuaService {
             ffi::lua_gc(main, ffi::LUA_GCGEN);
             tasks::start_forks(vm);
             settle_memory(vm);
+            // In skynet such a service stays, deaf, for ever; a script that only computes has done its work.
+            if !(*vm).tasks.listens() && (*vm).node.is_script(&line) {
+                let _ = context.send_name(".launcher", MessageType::TEXT, 0, Body::Empty);
+                context.exit();
+            }
         }
     }
 }

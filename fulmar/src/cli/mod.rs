@@ -43,7 +43,7 @@ enum Command {
         overrides: Overrides,
         /// The script.
         script: PathBuf,
-        /// Handed to the script as `...`.
+        /// Handed to the script as `...`, word by word: an argument with blanks becomes several.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },

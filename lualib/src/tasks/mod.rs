@@ -297,6 +297,11 @@ impl Tasks {
         self.list.get_mut(self.current as usize)
     }
 
+    /// Whether messages reach Lua code.
+    pub(crate) fn listens(&self) -> bool {
+        self.mode != CallbackMode::None
+    }
+
     /// Collects the text of an error for the end of the turn.
     fn report(&mut self, text: Vec<u8>) {
         self.errors.push(text);
