@@ -1,6 +1,6 @@
 //! `fulmar exec`: one script as a service, and how it ends.
 
-use fulmar_tests::{Run, Scratch, here};
+use fulmar_tests::Scratch;
 use rustix::process::Signal;
 
 /// Ends the node at once.
@@ -128,20 +128,4 @@ fn exec_finds_services_and_modules_beside_the_script() {
         .end()
         .expect_code(0);
     assert!(ended.out.contains("from beside"), "{}", ended.text());
-}
-
-#[test]
-fn the_item_table_of_the_examples_reaches_its_readers() {
-    let mut command = Run::command(&["exec"]);
-    command
-        .arg(here("../examples/items/items.lua"))
-        .args(["20", "2000"]);
-    let ended = Run::start(command).end().expect_code(0);
-    for words in [
-        "2000 rows built and published",
-        "20 of them, 10 patches",
-        "resident memory",
-    ] {
-        assert!(ended.out.contains(words), "{words}: {}", ended.text());
-    }
 }
