@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
-use fulmar_lualib::boot;
 use fulmar_lualib::config::Settings;
+use fulmar_lualib::{Tables, boot, boot_with};
+use fulmar_sharedata::Watcher;
 use fulmar_tests::Scratch;
 
 /// Names, settings and files are each node's own: both use the same ones.
@@ -92,4 +94,66 @@ fn a_node_can_be_made_again_and_again() {
     }
     let log = fs::read_to_string(log).expect("the logger made its file");
     assert_eq!(log.matches("LAUNCH snlua main").count(), 20, "{log}");
+}
+
+/// Follows a table that Rust publishes, and says in one of its own what it has seen.
+const FOLLOWER: &str = r#"
+local skynet = require "skynet"
+require "skynet.manager"
+local sharedata = require "skynet.sharedata"
+skynet.start(function()
+    local items = sharedata.query "items"
+    local row = items.row
+    sharedata.listen("items", function(keys)
+        sharedata.update("seen", { n = row.n, keys = keys })
+        if items.last then
+            skynet.abort()
+        end
+    end)
+    sharedata.new("seen", { n = row.n })
+end)
+"#;
+
+#[test]
+fn rust_and_lua_follow_each_others_tables() {
+    let scratch = Scratch::new();
+    scratch.write("main.lua", FOLLOWER);
+    let log = scratch.path().join("log").display().to_string();
+    let keys = [
+        ("harbor", "0".to_owned()),
+        ("luaservice", format!("{}/?.lua", scratch.path().display())),
+        ("logger", log.clone()),
+    ];
+    let values = keys.map(|(key, value)| (key.to_owned(), value));
+    let settings = Settings::new(BTreeMap::from(values)).expect("the keys above are good");
+    let tables = Tables::new();
+    let items = serde_json::json!({ "row": { "n": 0, "text": "x" }, "other": [1, 2, 3] });
+    let items = tables.store().build(&items).unwrap();
+    tables.registry().publish("items", items);
+    let mut seen = tables.registry().watch("seen");
+    let engine = boot_with(&settings, tables.clone()).expect("a node of embedded services boots");
+    engine.start();
+
+    let next = |seen: &mut Watcher| match seen.wait(Duration::from_secs(60)) {
+        Some(change) => change.new.expect("nobody takes it away"),
+        None => panic!(
+            "the service is silent: {}",
+            fs::read_to_string(&log).unwrap_or_default()
+        ),
+    };
+    let first = next(&mut seen);
+    assert_eq!(first.get("n").unwrap().as_i64(), Some(0));
+    for n in 1..=50 {
+        let path = ["row".into(), "n".into()];
+        tables.registry().patch("items", &path, Some(n.into())).unwrap();
+        let answer = next(&mut seen);
+        assert_eq!(answer.get("n").unwrap().as_i64(), Some(n));
+        let keys: Vec<&str> = answer.get("keys").unwrap().deserialize().unwrap();
+        assert_eq!(keys, ["row"]);
+    }
+    tables
+        .registry()
+        .patch("items", &["last".into()], Some(true.into()))
+        .unwrap();
+    engine.wait();
 }

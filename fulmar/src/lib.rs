@@ -2,8 +2,8 @@
 //!
 //! This crate is the face of the workspace. A Rust program takes [`engine`] for services, handles and messages and
 //! [`arena`] for the buffers they carry; with the feature `lua` (on by default) [`lualib`] runs Lua services with
-//! skynet's API beside them. [`stm`] publishes what many read, and [`sproto`] speaks to
-//! the world. The `fulmar` binary is built from the same parts.
+//! skynet's API beside them. [`stm`] publishes what many read; [`sharedata`] holds tables that Rust and Lua read in place and
+//! follow (`lualib::Tables`); [`sproto`] speaks to the world. The `fulmar` binary is built from the same parts.
 //!
 //! ```
 //! use fulmar::prelude::*;

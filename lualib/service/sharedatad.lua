@@ -58,15 +58,10 @@ function command.batch(batch)
 	announce.publish(batch)
 end
 
--- Somebody has published a version: those who wait are told.
-command.changed = announce.changed
-
 command.query = announce.query
 
 -- Whoever was told reads the registry: there is nothing to release.
 function command.confirm() end
-
-local no_answer = { confirm = true, changed = true }
 
 skynet.start(function()
 	skynet.dispatch("lua", function(session, _, name, ...)
@@ -78,7 +73,7 @@ skynet.start(function()
 			return
 		end
 		local f = assert(command[name], "unknown command")
-		if no_answer[name] or session == 0 then
+		if name == "confirm" or session == 0 then
 			f(...)
 		else
 			skynet.retpack(f(...))

@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
 use crate::stm::Tickets;
-use crate::tables::Tables;
+use crate::tables::{Staged, Tables};
 use crate::{embedded, raw, signal};
 
 /// What all Lua services of a node share.
@@ -30,14 +30,15 @@ pub(crate) struct Node {
     pub(crate) schemas: Schemas,
     /// What `skynet.stm` hands from service to service.
     pub(crate) tickets: Tickets,
-    /// Shared tables.
+    /// Shared tables, and those on their way from service to service.
     pub(crate) tables: Tables,
+    pub(crate) staged: Staged,
     /// Where the seeds of Lua's string hashes come from.
     seed: AtomicU64,
 }
 
 impl Node {
-    fn new(settings: Settings, seed: u64) -> Node {
+    fn new(settings: Settings, tables: Tables, seed: u64) -> Node {
         let loader = own_loader(&settings);
         let script = settings
             .start()
@@ -51,7 +52,8 @@ impl Node {
             script,
             schemas: Schemas::default(),
             tickets: Tickets::new(seed),
-            tables: Tables::default(),
+            tables,
+            staged: Staged::default(),
             seed: AtomicU64::new(seed),
         }
     }
@@ -156,10 +158,18 @@ impl std::error::Error for BootError {
 /// # Errors
 /// When the engine cannot be built or one of the two services does not start.
 pub fn boot(settings: &Settings) -> Result<Engine, BootError> {
+    boot_with(settings, Tables::new())
+}
+
+/// The same with shared tables that the program has, too: see [`Tables`] for an example.
+///
+/// # Errors
+/// As for [`boot`].
+pub fn boot_with(settings: &Settings, tables: Tables) -> Result<Engine, BootError> {
     // A clash means that the process arena is in use already: two engines share it.
     let _ = Arena::configure(settings.arena);
     let seed = Random::fresh_seed();
-    launch(settings, Engine::builder().threads(settings.thread), seed)
+    launch(settings, tables, Engine::builder().threads(settings.thread), seed)
 }
 
 /// The same node on one thread, with virtual time and every choice drawn from `seed`: two runs of the same program with
@@ -171,18 +181,23 @@ pub fn boot_deterministic(settings: &Settings, seed: u64) -> Result<Engine, Boot
     let builder = Engine::builder()
         .deterministic(seed)
         .clock(Clock::manual(EPOCH_SECONDS));
-    launch(settings, builder, seed)
+    launch(settings, Tables::new(), builder, seed)
 }
 
 /// The wall clock of a deterministic node: a fixed day.
 const EPOCH_SECONDS: u64 = 1_700_000_000;
 
-fn launch(settings: &Settings, builder: EngineBuilder, seed: u64) -> Result<Engine, BootError> {
+fn launch(
+    settings: &Settings,
+    tables: Tables,
+    builder: EngineBuilder,
+    seed: u64,
+) -> Result<Engine, BootError> {
     signal::install().map_err(BootError::Signal)?;
     if !raw::is_expected() {
         return Err(BootError::ForeignLua);
     }
-    let node = Arc::new(Node::new(settings.clone(), seed));
+    let node = Arc::new(Node::new(settings.clone(), tables, seed));
     let engine = builder
         .harbor(settings.harbor)
         .profile(settings.profile)

@@ -54,5 +54,5 @@ pub use image::Image;
 pub use key::{Key, KeyRef};
 pub use layout::{MAX_DEPTH, MAX_TEXT_BYTES};
 pub use places::{Held, Place, Places};
-pub use registry::{Change, Registry, Snapshot, Version, Watcher};
+pub use registry::{Change, News, Registry, Snapshot, Version, Watcher};
 pub use table::{Entries, Table, Value};

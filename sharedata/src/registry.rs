@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use fulmar_stm::Writer;
+use fulmar_stm::{Reader, Writer};
 
 use crate::build::Item;
 use crate::error::{Damaged, PatchError};
@@ -152,6 +153,14 @@ impl Registry {
         }
     }
 
+    /// Waits for what is published after a version, under any name.
+    pub fn news(&self, seen: Version) -> News {
+        News {
+            reader: self.0.copy(),
+            seen,
+        }
+    }
+
     /// Follows a name, whether it has an image or not.
     pub fn watch(&self, name: &str) -> Watcher {
         Watcher {
@@ -168,6 +177,43 @@ pub struct Watcher {
     registry: Registry,
     name: Box<str>,
     seen: Option<Image>,
+}
+
+/// Waits for whatever is published in a registry. It keeps the images of when it was asked last.
+#[derive(Debug)]
+pub struct News {
+    reader: Reader<Names>,
+    seen: Version,
+}
+
+impl News {
+    /// The newest version, if it is later than what was seen before. Else it leaves the waker of `context`, to be woken once when
+    /// something is published; dropping it takes the waker back.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    ///
+    /// let (store, registry) = (fulmar_sharedata::Store::new(), fulmar_sharedata::Registry::new());
+    /// let mut news = registry.news(registry.snapshot().version());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert_eq!(news.poll(&mut context), Poll::Pending);
+    /// let version = registry.publish("items", store.build(&[1, 2, 3])?);
+    /// assert_eq!(news.poll(&mut context), Poll::Ready(version));
+    /// # Ok::<(), fulmar_sharedata::BuildError>(())
+    /// ```
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Version> {
+        loop {
+            let newest = Snapshot(self.reader.latest().clone()).version();
+            if newest > self.seen {
+                self.seen = newest;
+                return Poll::Ready(newest);
+            }
+            // Without a handle to the registry nothing will be published any more.
+            let Poll::Ready(Ok(_)) = self.reader.poll_update(context) else {
+                return Poll::Pending;
+            };
+        }
+    }
 }
 
 /// What has happened to a name.

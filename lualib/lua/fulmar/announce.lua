@@ -1,12 +1,13 @@
 -- fulmar.announce: the half of a service that owns named tables. It publishes them, and answers those who wait for the next
--- version of one; what they then read they find in the node's registry, all of it as of one moment.
+-- version of one, whoever publishes it; what they then read they find in the node's registry, all of it as of one moment.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
 
 -- `prefix` goes in front of the names in the registry.
 return function(prefix)
 	local announce = {}
-	local waiting = {}	-- name -> array of answers
+	local waiting = {}	-- name -> { version that they have, array of answers }
+	local watching = false
 
 	-- Publishes { name = image, or false to take the name away } in one step.
 	function announce.publish(batch)
@@ -16,19 +17,6 @@ return function(prefix)
 			n = n + 2
 		end
 		tables.publish(table.unpack(list, 1, n))
-		for name in pairs(batch) do
-			skynet.fork(announce.changed, name)	-- the writer is answered first
-		end
-	end
-
-	-- Answers those who wait for a version of `name`.
-	function announce.changed(name)
-		local answers = waiting[name]
-		waiting[name] = nil
-		local version = announce.version(name)
-		for _, answer in ipairs(answers or {}) do
-			answer(true, version)
-		end
 	end
 
 	-- nil: there is no such table
@@ -40,21 +28,55 @@ return function(prefix)
 		return announce.version(name) or error(("no table %s"):format(name), 0)
 	end
 
+	-- Answers whoever waits for a name that has another version now.
+	local function tell()
+		for name, list in pairs(waiting) do
+			local version = announce.version(name)
+			if version ~= list.version then
+				waiting[name] = nil
+				for _, answer in ipairs(list) do
+					answer(true, version)
+				end
+			end
+		end
+	end
+
+	local function keep_watch()
+		local token = {}
+		while true do
+			local seen = tables.version()
+			tell()
+			if not next(waiting) then
+				break
+			end
+			local watch <close> = tables.watch(seen, function() skynet.wakeup(token) end)
+			if watch then
+				skynet.wait(token)
+			end
+		end
+		watching = false
+	end
+
 	-- Returns an answer at once when `version` is not the newest, else nothing: the answer comes with the next one.
 	function announce.monitor(name, version)
 		local newest = announce.version(name)
 		if newest ~= version then
 			return true, newest
 		end
-		waiting[name] = waiting[name] or {}
-		table.insert(waiting[name], skynet.response())
+		local list = waiting[name] or { version = version }
+		waiting[name] = list
+		table.insert(list, skynet.response())
+		if not watching then
+			watching = true
+			skynet.fork(keep_watch)
+		end
 	end
 
 	-- How many wait, by name.
 	function announce.waiting()
 		local counts = {}
-		for name, answers in pairs(waiting) do
-			counts[name] = #answers
+		for name, list in pairs(waiting) do
+			counts[name] = #list
 		end
 		return counts
 	end

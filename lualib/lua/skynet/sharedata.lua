@@ -70,7 +70,6 @@ function sharedata.patch(name, path, value)
 	if not tables.patch(name, value, table.unpack(path)) then
 		error(("no table %s"):format(name))
 	end
-	skynet.send(service, "lua", "changed", name)
 end
 
 -- Raises when there is no table of this name. What is published is there without asking.

@@ -5,7 +5,6 @@
 
 mod shown;
 mod tickets;
-mod watch;
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -16,10 +15,10 @@ use fulmar_engine::Body;
 use fulmar_stm::{Reader, Writer};
 use mlua::ffi::{self, lua_State};
 
-use self::watch::Watch;
 use crate::boxed::{self, Boxed};
 use crate::stack::{self, Failure, Outcome, native};
 use crate::vm::Vm;
+use crate::watch::Watch;
 use crate::{sproto, tasks};
 
 pub(crate) use self::shown::Shown;
@@ -64,10 +63,10 @@ impl Boxed for Reader {
     const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] = &[(c"__call", read)];
 }
 
-impl Boxed for Watch {
+impl Boxed for Watch<Reader> {
     const METATABLE: &'static CStr = c"stm.watch";
     const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] =
-        &[(c"__close", boxed::collect::<Watch>)];
+        &[(c"__close", boxed::collect::<Watch<Reader>>)];
 }
 
 unsafe fn writer_argument(state: *mut lua_State) -> Result<*mut Option<Writer>, Failure> {
@@ -301,12 +300,16 @@ native! {
             ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
             ffi::lua_settop(state, 2);
             let reader = reader_argument(state)?;
-            let place = boxed::push_empty::<Watch>(state);
+            let place = boxed::push_empty::<Watch<Reader>>(state);
             ffi::lua_pushvalue(state, 2);
             let (session, notice) = tasks::expect_notice(state)?;
             let vm = Vm::of(state);
             match &*reader {
-                Some(reader) => *place = Watch::begin(vm, reader.clone(), session, notice),
+                Some(reader) => {
+                    *place = Watch::begin(vm, reader.clone(), session, notice, |reader, context| {
+                        reader.poll_update(context).is_pending()
+                    });
+                }
                 None => tasks::ignore_notice(vm, session, false),
             }
             Ok((*place).is_some().into())

@@ -6,7 +6,7 @@ use std::mem::{align_of, size_of};
 use fulmar_sharedata::{Image, Key};
 use mlua::ffi::{self, lua_State};
 
-use super::tables;
+use super::staged;
 use crate::stack::Failure;
 
 /// The content of a userdata with the metatable [`NAME`].
@@ -75,7 +75,7 @@ unsafe extern "C-unwind" fn collect(state: *mut lua_State) -> c_int {
         if let Ok(place) = place(state, 1) {
             drop((*place).image.take());
             drop(std::mem::take(&mut (*place).keys));
-            drop(tables(state).claim(std::mem::take(&mut (*place).token)));
+            drop(staged(state).claim(std::mem::take(&mut (*place).token)));
         }
         0
     }

@@ -14,14 +14,17 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 
-use fulmar_sharedata::Key;
+use fulmar_sharedata::{Key, News};
 use mlua::ffi::{self, lua_State};
 
-use crate::raw;
+use crate::boxed::{self, Boxed};
 use crate::stack::{self, Failure, native};
 use crate::vm::Vm;
+use crate::watch::Watch;
+use crate::{raw, tasks};
 
-pub(crate) use self::shared::Tables;
+pub(crate) use self::shared::Staged;
+pub use self::shared::Tables;
 
 const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"build", build),
@@ -31,6 +34,7 @@ const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"publish", publish),
     (c"current", current),
     (c"version", version),
+    (c"watch", watch),
     (c"names", names),
     (c"changed", changed),
     (c"copy", copy),
@@ -58,6 +62,18 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
 unsafe fn tables<'a>(state: *mut lua_State) -> &'a Tables {
     // SAFETY: the node outlives every state of it.
     unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).tables }
+}
+
+/// Images on their way between services of the node.
+unsafe fn staged<'a>(state: *mut lua_State) -> &'a Staged {
+    // SAFETY: as above.
+    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).staged }
+}
+
+impl Boxed for Watch<News> {
+    const METATABLE: &'static CStr = c"fulmar.watch";
+    const METAMETHODS: &'static [(&'static CStr, ffi::lua_CFunction)] =
+        &[(c"__close", boxed::collect::<Watch<News>>)];
 }
 
 /// The name at `index`.
@@ -117,7 +133,7 @@ native! {
         unsafe {
             let place = image::place(state, 1)?;
             let image = (*place).image.clone().ok_or("the image is closed")?;
-            (*place).token = tables(state).stage(image);
+            (*place).token = staged(state).stage(image);
             ffi::lua_pushlightuserdata(state, ptr::without_provenance_mut((*place).token));
             Ok(1)
         }
@@ -134,7 +150,7 @@ native! {
                 _ => 0,
             };
             let place = image::push_empty(state);
-            let image = tables(state).claim(token);
+            let image = staged(state).claim(token);
             (*place).image = Some(image.ok_or("the table is gone: who made it has ended, or it was taken before")?);
             Ok(1)
         }
@@ -183,16 +199,43 @@ native! {
 }
 
 native! {
-    /// `version(name) -> integer | nil`
+    /// `version([name]) -> integer | nil`: of a name, or of what was published last under any.
     fn version(state) {
         // SAFETY: nothing is owned when the result is pushed. Stack: one result.
         unsafe {
-            let version = tables(state).registry().snapshot().version_of(name(state, 1)?);
+            let version = {
+                let snapshot = tables(state).registry().snapshot();
+                match ffi::lua_type(state, 1) {
+                    ffi::LUA_TNONE => Some(snapshot.version()),
+                    _ => snapshot.version_of(name(state, 1)?),
+                }
+            };
             match version {
                 Some(version) => ffi::lua_pushinteger(state, version.cast_signed()),
                 None => ffi::lua_pushnil(state),
             }
             Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `watch(version, func) -> watch | nothing`: runs `func` in a task when something is published, if nothing was since that version,
+    /// unless the watch is closed before.
+    fn watch(state) {
+        // SAFETY: everything that may raise comes before anything is owned. Stack: at most one result.
+        unsafe {
+            let seen = ffi::luaL_checkinteger(state, 1).cast_unsigned();
+            ffi::luaL_checktype(state, 2, ffi::LUA_TFUNCTION);
+            ffi::lua_settop(state, 2);
+            let place = boxed::push_empty::<Watch<News>>(state);
+            ffi::lua_pushvalue(state, 2);
+            let (session, notice) = tasks::expect_notice(state)?;
+            let news = tables(state).registry().news(seen);
+            *place = Watch::begin(Vm::of(state), news, session, notice, |news, context| {
+                news.poll(context).is_pending()
+            });
+            Ok((*place).is_some().into())
         }
     }
 }

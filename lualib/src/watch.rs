@@ -1,39 +1,39 @@
-//! A service that waits for the next version of a box: a reader that has left a waker, which sends the service a notice.
+//! A service that waits for something outside of it: a reader that has left a waker, which sends the service a notice.
 
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use fulmar_arena::sync::Mutex;
 use fulmar_engine::Notice;
-use fulmar_stm::Reader;
 
 use crate::tasks;
 use crate::vm::Vm;
 
 /// Waits until it is dropped, or the notice has arrived.
-pub(super) struct Watch {
+pub(crate) struct Watch<R> {
     vm: *mut Vm,
     session: i32,
     bell: Arc<Bell>,
     /// Has left the waker: takes it back when dropped.
-    _reader: Reader,
+    _reader: R,
 }
 
-impl Watch {
-    /// Leaves `notice`, which has the `session`, at the box of `reader`. None when there is nothing to wait for: a version is there, or
-    /// there will be none.
+impl<R> Watch<R> {
+    /// Leaves `notice`, which has the `session`, where `reader` waits: `poll` leaves the waker, or says that there is nothing to wait
+    /// for. Then there is no watch.
     ///
     /// # Safety
     /// `vm` is a live host and outlives this: the userdata that holds it belongs to the host's state.
-    pub(super) unsafe fn begin(
+    pub(crate) unsafe fn begin(
         vm: *mut Vm,
-        mut reader: Reader,
+        mut reader: R,
         session: i32,
         notice: Notice,
-    ) -> Option<Watch> {
+        poll: impl FnOnce(&mut R, &mut Context<'_>) -> bool,
+    ) -> Option<Watch<R>> {
         let bell = Arc::new(Bell(Mutex::new(Some(notice))));
         let waker = Waker::from(Arc::clone(&bell));
-        let is_pending = reader.poll_update(&mut Context::from_waker(&waker)).is_pending();
+        let is_pending = poll(&mut reader, &mut Context::from_waker(&waker));
         let watch = Watch {
             vm,
             session,
@@ -44,7 +44,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl<R> Drop for Watch<R> {
     fn drop(&mut self) {
         let was_sent = self.bell.take().is_none();
         // SAFETY: the host lives, by the contract of `begin`.
