@@ -1,0 +1,137 @@
+//! The stack of a thread, and the call that runs on it.
+
+use std::ffi::{c_int, c_void};
+
+use mlua::ffi::lua_State;
+
+use super::Link;
+use super::value::Value;
+
+/// The beginning of `lua_State`.
+#[repr(C)]
+struct Thread {
+    _link: Link,
+    _kind: [u8; 2],
+    _allow_hook: u8,
+    status: u8,
+    top: *mut Value,
+    _global: *mut c_void,
+    call: *mut CallInfo,
+}
+
+/// `CallInfo`.
+#[repr(C)]
+struct CallInfo {
+    function: *mut Value,
+    _top: *mut Value,
+    _previous: *mut CallInfo,
+    _next: *mut CallInfo,
+    _continuation: [usize; 3],
+    _extra: c_int,
+    /// Bits 0 to 7: the number of wanted results plus one.
+    status: u32,
+}
+
+#[inline(always)]
+fn thread(state: *mut lua_State) -> *mut Thread {
+    state.cast()
+}
+
+/// The first argument of the running native: stack index 1.
+///
+/// # Safety
+/// `state` is live.
+#[inline(always)]
+unsafe fn base(state: *mut lua_State) -> *mut Value {
+    // SAFETY: by (1) of the module; a running call has its function on the stack.
+    unsafe { (*(*thread(state)).call).function.add(1) }
+}
+
+/// `lua_gettop`.
+///
+/// # Safety
+/// `state` is live.
+#[inline(always)]
+pub(crate) unsafe fn count(state: *mut lua_State) -> c_int {
+    // SAFETY: by (1); both lie in the thread's stack.
+    unsafe { (*thread(state)).top.offset_from(base(state)) as c_int }
+}
+
+/// The value at a positive index.
+///
+/// # Safety
+/// There is a value: `index` is from 1 to [`count`].
+#[inline(always)]
+pub(crate) unsafe fn at(state: *mut lua_State, index: c_int) -> *mut Value {
+    // SAFETY: by the caller.
+    unsafe { base(state).add(index as usize - 1) }
+}
+
+/// Pushes a value.
+///
+/// # Safety
+/// There is a free slot; the value belongs to the same Lua state.
+#[inline(always)]
+pub(crate) unsafe fn push(state: *mut lua_State, value: Value) {
+    // SAFETY: by the caller. Stack: one value more.
+    unsafe {
+        let top = &raw mut (*thread(state)).top;
+        **top = value;
+        *top = (*top).add(1);
+    }
+}
+
+/// Takes the value on top off.
+///
+/// # Safety
+/// There is one.
+#[inline(always)]
+pub(crate) unsafe fn pop(state: *mut lua_State) -> Value {
+    // SAFETY: by the caller. Stack: one value less.
+    unsafe {
+        let top = &raw mut (*thread(state)).top;
+        *top = (*top).sub(1);
+        **top
+    }
+}
+
+/// The value on top.
+///
+/// # Safety
+/// There is one.
+#[inline(always)]
+pub(crate) unsafe fn top(state: *mut lua_State) -> Value {
+    // SAFETY: by the caller.
+    unsafe { *(*thread(state)).top.sub(1) }
+}
+
+/// Drops the values above index `count`. For natives and threads that mark no variable to be closed.
+///
+/// # Safety
+/// There are that many values at least.
+#[inline(always)]
+pub(crate) unsafe fn truncate(state: *mut lua_State, count: c_int) {
+    // SAFETY: by the caller.
+    unsafe { (*thread(state)).top = base(state).add(count as usize) }
+}
+
+/// `lua_status`.
+///
+/// # Safety
+/// `state` is live.
+#[inline(always)]
+pub(crate) unsafe fn status(state: *mut lua_State) -> c_int {
+    // SAFETY: by (1).
+    unsafe { (*thread(state)).status.into() }
+}
+
+/// The number of results that the caller of the running native wants; -1 when it takes all there are. `skynet.fork(f)` and
+/// `skynet.timeout(ti, f)` return a thread that nearly no program looks at: not to make it saves a kilobyte and most of the time.
+///
+/// # Safety
+/// Called from a native that Lua called on `state`.
+#[inline]
+pub(crate) unsafe fn wanted_results(state: *mut lua_State) -> c_int {
+    // SAFETY: by (1); the record is live while its native runs.
+    unsafe { ((*(*thread(state)).call).status & 0xff) as c_int - 1 }
+}
