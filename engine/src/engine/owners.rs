@@ -26,6 +26,12 @@ impl Owners for WeakEngine {
             .is_some_and(|engine| Engine(engine).is_backed_up(owner))
     }
 
+    fn are_awake(&self) -> bool {
+        self.0
+            .upgrade()
+            .is_some_and(|engine| !Engine(engine).scheduler().all_asleep())
+    }
+
     fn log(&self, line: &str) {
         if let Some(engine) = self.0.upgrade() {
             Engine(engine).log(Handle::SYSTEM, line);

@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -12,11 +11,9 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 pub(super) struct Driver {
     registry: Registry,
     waker: Waker,
-    /// Whoever holds it waits for the system; nobody else does.
-    pub(super) round: Mutex<Round>,
 }
 
-/// One wait, and what it brought.
+/// One wait after the other, and what the last one has brought.
 pub(super) struct Round {
     poll: Poll,
     events: Events,
@@ -35,17 +32,18 @@ pub(super) struct Ready {
 }
 
 impl Driver {
-    pub(super) fn new() -> io::Result<Driver> {
+    pub(super) fn new() -> io::Result<(Driver, Round)> {
         let poll = Poll::new()?;
-        Ok(Driver {
+        let driver = Driver {
             registry: poll.registry().try_clone()?,
             waker: Waker::new(poll.registry(), WAKE)?,
-            round: Mutex::new(Round {
-                poll,
-                events: Events::with_capacity(EVENTS),
-                scratch: vec![0; SCRATCH_BYTES].into(),
-            }),
-        })
+        };
+        let round = Round {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            scratch: vec![0; SCRATCH_BYTES].into(),
+        };
+        Ok((driver, round))
     }
 
     /// Watches a descriptor, `again` when it is watched already. What is there now is told too.
@@ -92,6 +90,10 @@ impl Round {
             }
             waited => waited,
         }
+    }
+
+    pub(super) fn has_brought(&self) -> bool {
+        !self.events.is_empty()
     }
 
     /// What the last wait brought, and the scratch space.

@@ -1,28 +1,26 @@
-//! What every part of the sockets works on: the table, the events to the owners, and the thread.
+//! What every part of the sockets works on: the table, rounds of events, the events to the owners.
 //!
 //! # Invariants
-//! 1. A socket's lock is taken before any other, never while another is held.
+//! 1. A socket's lock is taken before any other, never while another is held but that of the round.
 //! 2. Events of a socket are sent under its lock, so they keep their order.
 //! 3. A watched descriptor is closed only by [`Shared::remove`], which takes its entry out of the table, or by the next connect.
 
-use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
+use fulmar_arena::sync::atomic::AtomicBool;
 use fulmar_arena::{Arena, BufMut};
 
 use super::address;
-use super::connect::Resolvers;
 use super::deadlines::Deadlines;
-use super::driver::{Driver, Ready, Round};
+use super::driver::{Ready, Round};
 use super::event::{self, EventKind};
 use super::options::SocketOptions;
+use super::reactor::{Reactor, Seat};
 use super::socket::{Io, Phase, Socket, SocketKind, State};
 use super::table::Table;
+use super::write::Due;
 use crate::clock::Clock;
 use crate::handle::Handle;
 
@@ -34,6 +32,9 @@ pub(crate) trait Owners: Send + Sync {
     /// Whether so much waits in the owner's mailbox that nothing more is to be read for it.
     fn is_backed_up(&self, owner: Handle) -> bool;
 
+    /// Whether a worker is awake, and so looks for errands before it sleeps.
+    fn are_awake(&self) -> bool;
+
     /// A line for the log.
     fn log(&self, line: &str);
 }
@@ -43,22 +44,16 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) owners: Box<dyn Owners>,
     pub(super) table: Table,
-    allowed: bool,
-    reactor: Mutex<Option<Reactor>>,
-    stopping: AtomicBool,
-    deadlines: Mutex<Deadlines>,
+    pub(super) allowed: bool,
+    pub(super) reactor: Mutex<Option<Reactor>>,
+    pub(super) seat: Seat,
+    pub(super) stopping: AtomicBool,
+    pub(super) deadlines: Mutex<Deadlines>,
     /// Sockets that are not read until their owner's mailbox has room.
-    held: Mutex<Vec<Arc<Socket>>>,
-    /// Sockets that have something to write, and wait for nothing else.
-    pub(super) due: Mutex<VecDeque<Arc<Socket>>>,
+    pub(super) held: Mutex<Vec<Arc<Socket>>>,
+    pub(super) due: Mutex<Due>,
     /// Given up for a moment when no descriptor is left, so that a connection can be accepted and dropped.
     pub(super) reserve: Mutex<Option<File>>,
-}
-
-pub(super) struct Reactor {
-    driver: Arc<Driver>,
-    thread: JoinHandle<()>,
-    pub(super) resolvers: Resolvers,
 }
 
 impl Shared {
@@ -70,6 +65,7 @@ impl Shared {
             table: Table::default(),
             allowed,
             reactor: Mutex::default(),
+            seat: Seat::new(),
             stopping: AtomicBool::new(false),
             deadlines: Mutex::default(),
             held: Mutex::default(),
@@ -92,97 +88,8 @@ impl Shared {
             .insert(|id| Socket::new(id, kind, owner, phase, io, options, driver))
     }
 
-    /// Uses the reactor, which is started when there is none.
-    pub(super) fn with_reactor<R>(self: &Arc<Self>, with: impl FnOnce(&Reactor) -> R) -> io::Result<R> {
-        if !self.allowed {
-            return Err(io::Error::new(
-                ErrorKind::Unsupported,
-                "a deterministic engine has no sockets",
-            ));
-        }
-        let mut reactor = lock(&self.reactor);
-        if reactor.is_none() {
-            // SeqCst: see `stop`.
-            if self.stopping.load(Ordering::SeqCst) {
-                return Err(io::Error::other("the engine is ending"));
-            }
-            *reactor = Some(self.start_reactor()?);
-        }
-        Ok(with(reactor.as_ref().expect("started just now")))
-    }
-
-    fn start_reactor(self: &Arc<Self>) -> io::Result<Reactor> {
-        let driver = Arc::new(Driver::new()?);
-        let resolvers = Resolvers::start(self)?;
-        let (shared, watching) = (Arc::clone(self), Arc::clone(&driver));
-        let thread = thread::Builder::new()
-            .name("sockets".to_owned())
-            .spawn(move || shared.run(&watching))?;
-        *lock(&self.reserve) = open_reserve();
-        Ok(Reactor {
-            driver,
-            thread,
-            resolvers,
-        })
-    }
-
-    /// Ends the thread, then every socket.
-    pub(super) fn stop(&self) {
-        // SeqCst: rare; `with_reactor` looks at it under the lock of the reactor, which is taken below.
-        self.stopping.store(true, Ordering::SeqCst);
-        let reactor = lock(&self.reactor).take();
-        if let Some(reactor) = reactor {
-            drop(reactor.resolvers);
-            reactor.driver.wake();
-            // A panic there has been reported by the panic hook.
-            let _ = reactor.thread.join();
-        }
-        for socket in self.table.all() {
-            self.remove(&socket, &mut socket.lock());
-        }
-        lock(&self.held).clear();
-        lock(&self.due).clear();
-        lock(&self.reserve).take();
-    }
-
-    fn run(&self, driver: &Driver) {
-        let mut round = lock(&driver.round);
-        let mut eager = 0;
-        // SeqCst: see `stop`.
-        while !self.stopping.load(Ordering::SeqCst) {
-            let limit = if self.flush_due() || eager > 0 {
-                Some(Duration::ZERO)
-            } else {
-                self.rest()
-            };
-            if let Err(error) = round.wait(limit) {
-                return self
-                    .owners
-                    .log(&format!("socket-server error: {}", address::text(&error)));
-            }
-            if self.handle_round(&mut round) {
-                eager = EAGER_ROUNDS;
-            } else if eager > 0 {
-                eager -= 1;
-                thread::yield_now(); // who has work goes first, and may well bring us some
-            }
-        }
-        while self.flush_due() {}
-    }
-
-    /// How long there is nothing to do unless the system says so.
-    fn rest(&self) -> Option<Duration> {
-        if !lock(&self.held).is_empty() {
-            return Some(HELD);
-        }
-        let next_cs = lock(&self.deadlines).next_cs()?;
-        Some(Duration::from_millis(
-            next_cs.saturating_sub(self.clock.now_cs()) * 10,
-        ))
-    }
-
     /// Handles what a wait has brought, and what is due. Whether it brought anything.
-    fn handle_round(&self, round: &mut Round) -> bool {
+    pub(super) fn handle_round(&self, round: &mut Round) -> bool {
         let (brought, scratch) = round.brought();
         let mut any = false;
         for ready in brought {
@@ -191,7 +98,7 @@ impl Shared {
                 self.handle_ready(&socket, ready, scratch);
             }
         }
-        // Only this thread lists any.
+        // Only who has the round lists any.
         let held = std::mem::take(&mut *lock(&self.held));
         for socket in held {
             let mut state = socket.lock();
@@ -360,9 +267,5 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Looks for more without waiting, after there was something: an answer is often on its way, and sleeping and waking take longer.
-const EAGER_ROUNDS: u32 = 40;
-/// How soon sockets are looked at again whose owner does not keep up.
-const HELD: Duration = Duration::from_millis(1);
 /// The longest text of an event.
 const TEXT_BYTES: usize = 128;

@@ -13,6 +13,7 @@ use super::address;
 use super::connect::set_options;
 use super::event::EventKind;
 use super::options::{ListenOptions, SocketOptions};
+use super::reactor::Errand;
 use super::shared::{Owners, Shared};
 use super::socket::{Phase, Socket, SocketKind};
 use crate::clock::Clock;
@@ -291,6 +292,17 @@ impl Sockets {
             .collect();
         infos.sort_unstable_by_key(|info| info.id);
         infos
+    }
+
+    /// Something to do for a worker that has nothing to run. A few hundred nanoseconds when there is nothing; a glance while the thread
+    /// of the sockets waits for the system itself.
+    pub(crate) fn errand(&self) -> Option<Errand<'_>> {
+        self.0.errand()
+    }
+
+    /// The last worker goes to sleep: nobody looks for errands any more.
+    pub(crate) fn take_over(&self) {
+        self.0.seat.call_back();
     }
 
     /// Closes everything and ends the thread.

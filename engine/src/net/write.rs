@@ -4,6 +4,7 @@
 //! comes again meanwhile finds some that still wait, to which both packets go in one call: the more there is to do, the fewer
 //! calls it takes. An outbox in which much waits is flushed by the caller, who so never gets far ahead of the system.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -17,6 +18,14 @@ use super::shared::{Shared, lock};
 use super::socket::{Io, Phase, Socket, SocketKind, State};
 use crate::handle::Handle;
 
+/// Sockets that have something to write and wait for nothing else.
+#[derive(Default)]
+pub(super) struct Due {
+    sockets: VecDeque<Arc<Socket>>,
+    /// The last broadcast found others still waiting: the longer they do, the more goes in one call.
+    overlap: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Urgency {
     Now,
@@ -24,6 +33,16 @@ enum Urgency {
     Low,
     /// When the due sockets are flushed.
     Later,
+}
+
+impl Due {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.sockets.clear();
+    }
 }
 
 impl Shared {
@@ -35,41 +54,50 @@ impl Shared {
     }
 
     pub(super) fn broadcast(&self, ids: impl Iterator<Item = i32>, buf: &Buf) -> usize {
-        let mut taken = 0;
-        let mut due = self.table.find_all(ids);
-        due.retain(|socket| {
+        let (mut taken, mut already) = (0, false);
+        let mut new = self.table.find_all(ids);
+        new.retain(|socket| {
             let state = &mut *socket.lock();
             taken += usize::from(self.send_to(socket, state, buf.clone(), Urgency::Later));
             let waits = !state.outbox.is_empty() && !state.blocked;
+            already |= waits && state.due;
             waits && !std::mem::replace(&mut state.due, true)
         });
-        if let Some(first) = due.first().map(Arc::clone) {
-            let first_of_all = {
-                let mut all = lock(&self.due);
-                let none = all.is_empty();
-                all.extend(due);
-                none
-            };
-            if first_of_all {
-                first.wake_driver();
-            }
+        let first = new.first().map(Arc::clone);
+        let none_before = {
+            let mut due = lock(&self.due);
+            let none = due.sockets.is_empty();
+            due.sockets.extend(new);
+            due.overlap = already;
+            none
+        };
+        if let Some(first) = first
+            && none_before
+            && !self.seat.call_back()
+        {
+            first.wake_driver();
         }
         taken
     }
 
-    /// Flushes some of the sockets that are due. Whether there are more.
-    pub(super) fn flush_due(&self) -> bool {
-        let (some, more) = {
-            let mut all = lock(&self.due);
-            let count = all.len().min(FLUSHES);
-            (all.drain(..count).collect::<Vec<_>>(), !all.is_empty())
-        };
-        for socket in some {
+    /// Some of the sockets that are due. Who takes them flushes them; a helper gets none while broadcasts overlap.
+    pub(super) fn take_due(&self, helper: bool) -> Option<Vec<Arc<Socket>>> {
+        let mut due = lock(&self.due);
+        let count = due.sockets.len().min(FLUSHES);
+        (count > 0 && !(helper && due.overlap)).then(|| due.sockets.drain(..count).collect())
+    }
+
+    pub(super) fn flush_all(&self, due: Vec<Arc<Socket>>) {
+        for socket in due {
             let state = &mut *socket.lock();
             state.due = false;
             self.flush(&socket, state);
         }
-        more
+    }
+
+    /// Flushes some of the sockets that are due. Whether there were any.
+    pub(super) fn flush_due(&self) -> bool {
+        self.take_due(false).map(|due| self.flush_all(due)).is_some()
     }
 
     fn send_to(&self, socket: &Socket, state: &mut State, buf: Buf, urgency: Urgency) -> bool {

@@ -18,7 +18,8 @@
 //! 3. A push to a shared queue wakes at most one worker, and never none that was needed: [`idle`].
 //! 4. A push to the run-next slot wakes nobody, because its worker comes to it within the message in hand. When that message does not
 //!    end, the watch moves the task to the injector: within two of its ticks.
-//! 5. Workers without work search briefly, then park. The last one to park lets the arena give memory back.
+//! 5. Workers without work search briefly, also for what the sockets have brought, then park. The last one to park leaves the sockets
+//!    to their thread, and lets the arena give memory back.
 
 mod idle;
 #[cfg(not(loom))]

@@ -10,6 +10,7 @@ use fulmar_arena::sync::{hint, thread};
 use super::queues::{IDLE_AFTER, Scheduler, WorkerShared};
 use super::stats::Meter;
 use crate::engine::Engine;
+use crate::net::Errand;
 use crate::service::{Lane, ServiceCell, Task};
 
 /// The thread-private half of a worker.
@@ -25,6 +26,13 @@ pub(super) struct Worker<'a> {
     turns: Cell<u32>,
     /// Whether the watch knows that this worker is awake.
     pub(super) watched: Cell<bool>,
+}
+
+/// What a search ends with.
+enum Found<'a> {
+    Task(Task),
+    /// Something to do for the sockets, which may well bring tasks.
+    Errand(Errand<'a>),
 }
 
 /// The run-next slot: the service that this worker woke last, and runs next while it is warm in its caches.
@@ -103,6 +111,11 @@ impl<'a> Worker<'a> {
         if let Some(task) = task.run(&self.shared.slot, &self.meter, MESSAGES_PER_TURN) {
             self.requeue(task);
         }
+        if self.turns.get().is_multiple_of(INJECTOR_EVERY)
+            && let Some(errand) = self.engine.sockets().errand()
+        {
+            errand.run();
+        }
     }
 
     /// Puts a service that is not done behind everything else that waits here.
@@ -169,12 +182,23 @@ impl<'a> Worker<'a> {
         let idle = &self.scheduler.idle;
         let mut searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // Relaxed: see `WorkerShared`
         loop {
-            if searching && let Some(task) = self.search() {
+            if searching && let Some(found) = self.search() {
                 if idle.found() && self.scheduler.sees_work() {
                     self.scheduler.notify_one();
                 }
+                let task = match found {
+                    Found::Task(task) => Some(task),
+                    Found::Errand(errand) => {
+                        errand.run();
+                        self.next()
+                    }
+                };
                 self.meter.lap();
-                return Some(task);
+                if task.is_some() {
+                    return task;
+                }
+                searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // as above
+                continue;
             }
             self.meter.settle();
             idle.sleep(self.index, searching);
@@ -184,6 +208,9 @@ impl<'a> Worker<'a> {
                     self.shared.parker.park(); // chosen: the token is on its way
                 }
             } else {
+                if idle.all_asleep() {
+                    self.engine.sockets().take_over();
+                }
                 self.sleep();
             }
             searching = true;
@@ -211,11 +238,14 @@ impl<'a> Worker<'a> {
         self.shared.parker.park();
     }
 
-    /// Looks into every queue a few times.
-    fn search(&self) -> Option<Task> {
+    /// Looks into every queue a few times, and at the sockets.
+    fn search(&self) -> Option<Found<'a>> {
         for round in 0..SEARCH_ROUNDS {
             if let Some(task) = self.next().or_else(|| self.steal()) {
-                return Some(task);
+                return Some(Found::Task(task));
+            }
+            if let Some(errand) = self.engine.sockets().errand() {
+                return Some(Found::Errand(errand));
             }
             if self.scheduler.stopped.load(Ordering::Relaxed) {
                 return None;
@@ -244,7 +274,8 @@ pub(super) fn retry(attempt: impl Fn() -> Steal<Task>) -> Option<Task> {
 /// Messages that a service handles before others get their turn.
 const MESSAGES_PER_TURN: u64 = 64;
 const RUN_NEXT_IN_A_ROW: u32 = 3;
-/// Turns after which the injector comes first, so that a full deque does not starve it. A prime keeps it out of step.
+/// Turns after which the injector comes first, and an errand is done, so that a full deque does not starve them. A prime keeps it out
+/// of step.
 const INJECTOR_EVERY: u32 = 61;
 /// Spins are for a machine with nothing else to do; then the processor is offered to whoever has work, which may well be what this
 /// worker waits for. All rounds together last some tens of microseconds, somewhat more than a wake-up through the system.

@@ -1,13 +1,17 @@
 //! Owners that do not keep up.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
 use fulmar_arena::Arena;
 use fulmar_engine::{
-    Body, EventKind, Handle, ListenOptions, MailboxLimit, MessageType, Policy, ServiceOptions, SocketOptions,
+    Body, Context, EventKind, Handle, ListenOptions, MailboxLimit, Message, MessageType, Policy, Service,
+    ServiceOptions, SocketOptions,
 };
 
 use crate::harness::{Net, buf, wait_until};
@@ -125,4 +129,45 @@ fn a_connection_is_accepted_when_there_is_room() {
         );
     }
     net.end(clients);
+}
+
+#[test]
+fn workers_that_are_stuck_do_not_stop_the_sockets() {
+    const LEN: usize = 32 << 20;
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default());
+    let (id, mut client) = net.accept(port);
+    // Traffic, so that workers have looked after sockets just now.
+    for _ in 0..100 {
+        client.write_all(b"x").unwrap();
+        net.expect(EventKind::Data);
+    }
+    let stuck = Arc::new(AtomicUsize::new(0));
+    for _ in 0..2 {
+        let sleeper = net
+            .engine
+            .spawn(Sleeper(Arc::clone(&stuck)), ServiceOptions::default())
+            .unwrap();
+        net.engine
+            .send(Handle::SYSTEM, sleeper, MessageType::TEXT, 0, Body::Empty)
+            .unwrap();
+    }
+    wait_until(|| stuck.load(SeqCst) == 2, || "a worker is free".into());
+    assert!(net.sockets().send(id, buf(&vec![1; LEN]), false));
+    client.read_exact(&mut vec![0; LEN]).unwrap();
+    assert_eq!(stuck.load(SeqCst), 2, "it took as long as the workers");
+    wait_until(|| stuck.load(SeqCst) == 0, || "still asleep".into());
+    while net.try_next().is_some() {} // warnings
+    net.end(client);
+}
+
+/// Keeps its worker for a while.
+struct Sleeper(Arc<AtomicUsize>);
+
+impl Service for Sleeper {
+    fn receive(&mut self, _cx: &Context, _message: Message) {
+        self.0.fetch_add(1, SeqCst);
+        thread::sleep(Duration::from_secs(1));
+        self.0.fetch_sub(1, SeqCst);
+    }
 }
