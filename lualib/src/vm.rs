@@ -84,9 +84,12 @@ pub(crate) enum Slot {
     KeyDispatch = 10,
     KeyTrace = 11,
     KeyIndex = 12,
+    KeyLen = 13,
+    /// The metatable of readers of shared tables; nil before the first.
+    Readers = 14,
 }
 
-const SLOTS: c_int = 12;
+const SLOTS: c_int = 14;
 
 /// Objects that the vault keeps for the state's life.
 #[derive(Clone, Copy)]
@@ -98,6 +101,9 @@ pub(crate) struct Fixed {
     pub(crate) dispatch: *const raw::Text,
     pub(crate) trace: *const raw::Text,
     pub(crate) index: *const raw::Text,
+    pub(crate) len: *const raw::Text,
+    /// Null before the first reader.
+    pub(crate) readers: *const raw::Table,
 }
 
 impl Default for Fixed {
@@ -111,6 +117,8 @@ impl Default for Fixed {
             dispatch: text,
             trace: text,
             index: text,
+            len: text,
+            readers: ptr::null(),
         }
     }
 }
@@ -294,13 +302,14 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             ffi::lua_copy(vault, -1, slot as c_int);
             ffi::lua_pop(vault, 1);
         }
-        let keys: [(Slot, &CStr); 6] = [
+        let keys: [(Slot, &CStr); 7] = [
             (Slot::KeyId, c"id"),
             (Slot::KeyPack, c"pack"),
             (Slot::KeyUnpack, c"unpack"),
             (Slot::KeyDispatch, c"dispatch"),
             (Slot::KeyTrace, c"trace"),
             (Slot::KeyIndex, c"__index"),
+            (Slot::KeyLen, c"__len"),
         ];
         for (slot, key) in keys {
             ffi::lua_pushstring(vault, key.as_ptr());
@@ -327,6 +336,8 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             dispatch: text(Slot::KeyDispatch),
             trace: text(Slot::KeyTrace),
             index: text(Slot::KeyIndex),
+            len: text(Slot::KeyLen),
+            readers: ptr::null(),
         };
         0
     }

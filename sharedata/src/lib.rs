@@ -41,6 +41,7 @@ mod layout;
 mod node;
 mod patch;
 mod places;
+mod prefetch;
 mod registry;
 mod ser;
 mod table;
@@ -53,6 +54,6 @@ pub use error::{BuildError, Damaged, MapError, PatchError, ReadError, SaveError}
 pub use image::Image;
 pub use key::{Key, KeyRef};
 pub use layout::{MAX_DEPTH, MAX_TEXT_BYTES};
-pub use places::{Held, Place, Places};
+pub use places::{Found, Place, Places, Spot, Step};
 pub use registry::{Change, News, Registry, Snapshot, Version, Watcher};
 pub use table::{Entries, Table, Value};

@@ -4,6 +4,7 @@ use crate::block::{BlockRef, Link};
 use crate::error::Damaged;
 use crate::key::KeyRef;
 use crate::layout::*;
+use crate::prefetch;
 
 /// A node of a block.
 #[derive(Clone, Copy)]
@@ -108,11 +109,16 @@ impl<'a> Node<'a> {
     fn inner(self, payload: u64) -> Result<Node<'a>, Damaged> {
         let (at, links) = (payload as u32, (payload >> 32) as u32);
         match (self.at.checked_add(at), self.links.checked_add(links)) {
-            (Some(place), Some(links)) if at > 0 => Ok(Node {
-                block: self.block,
-                at: place,
-                links,
-            }),
+            (Some(place), Some(links)) if at > 0 => {
+                if let Some(bytes) = self.block.bytes.get(place as usize..) {
+                    prefetch::begin(bytes);
+                }
+                Ok(Node {
+                    block: self.block,
+                    at: place,
+                    links,
+                })
+            }
             _ => Err(self.damaged("a node outside of its block")),
         }
     }
@@ -130,6 +136,7 @@ impl<'a> Node<'a> {
     #[inline]
     fn linked(self, payload: u64) -> Result<Slot<'a>, Damaged> {
         let block = self.linked_block(payload)?;
+        prefetch::begin(block.bytes);
         let node = Node::first(block);
         match node.kind()? {
             LONG => match block.bytes.get(HEAD..) {

@@ -1,12 +1,13 @@
 //! Tables by number, for a reader that can keep numbers only, such as a script.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use crate::block::Link;
 use crate::error::Damaged;
 use crate::image::Image;
-use crate::node::Node;
-use crate::table::Table;
+use crate::key::KeyRef;
+use crate::node::{Node, Slot};
+use crate::table::{Run, Table, Value};
 
 /// The number of a table of one reader's image. Any number may be asked for: one that was never given out names some table of that
 /// image, or none.
@@ -20,11 +21,23 @@ pub struct Places {
     /// Blocks that tables were found in.
     blocks: Vec<Link>,
     /// Their numbers less `first`, by where they are.
-    known: HashMap<usize, u32>,
+    known: FxHashMap<usize, u32>,
     /// What the number of the first of `blocks` is.
     first: u32,
     /// The block asked for last, by its address: most tables of a block are touched one after the other.
     last: (usize, u32),
+    /// Where the last walk is.
+    walk: Option<Walk>,
+}
+
+/// Where a walk over a table is: the run of entries that it looks at, which is kept by itself.
+struct Walk {
+    table: Place,
+    block: Link,
+    at: u32,
+    links: u32,
+    first: u64,
+    end: u64,
 }
 
 // A place: where in its block (18 bits), links of the block before its own (15), the block's number (30).
@@ -38,9 +51,10 @@ impl Places {
         Places {
             image,
             blocks: Vec::new(),
-            known: HashMap::new(),
+            known: FxHashMap::default(),
             first: 0,
             last: (0, 0),
+            walk: None,
         }
     }
 
@@ -55,65 +69,189 @@ impl Places {
         self.blocks.clear();
         self.known.clear();
         self.last = (0, 0);
+        self.walk = None;
         self.image = image;
     }
 
-    /// The number of a table of this image; none when it cannot have one: numbers are exhausted after 2^30 blocks.
-    pub fn place(&mut self, table: Table<'_>) -> Option<Place> {
-        let node = table.0;
-        let (at, links) = (u64::from(node.at), u64::from(node.links));
-        let block = self.block(node)?;
+    /// The number of the table at the top; none when there are no numbers any more.
+    ///
+    /// # Errors
+    /// As for [`Image::table`].
+    pub fn root(&mut self) -> Result<Option<Place>, Damaged> {
+        let spot = self.spot(self.image.table()?.0);
+        Ok(self.number(spot))
+    }
+
+    /// What a table of this image has under a key. A table found there is not looked at yet.
+    ///
+    /// # Errors
+    /// When its block is damaged.
+    #[inline]
+    pub fn find<'p>(&'p self, table: Table<'p>, key: KeyRef<'_>) -> Result<Option<Found<'p>>, Damaged> {
+        Ok(match table.peek(key)? {
+            Slot::Node(inner) => Some(Found::Table(self.spot(inner))),
+            scalar => Value::scalar(scalar).map(Found::Scalar),
+        })
+    }
+
+    fn spot(&self, node: Node<'_>) -> Spot {
+        let Node { block, at, links } = node;
+        let address = block.bytes.as_ptr().addr();
+        let known = match self.last {
+            (last, number) if last == address => Some(number),
+            _ => self.known.get(&address).copied(),
+        };
+        Spot {
+            first: self.first,
+            address,
+            at,
+            links,
+            block: known.ok_or_else(|| block.link()),
+        }
+    }
+
+    /// The number of a table; none when it cannot have one: numbers are exhausted after 2^30 blocks. None also when another image
+    /// has taken the place of the table's.
+    pub fn number(&mut self, spot: Spot) -> Option<Place> {
+        if spot.first != self.first {
+            return None;
+        }
+        let number = match spot.block {
+            Ok(known) => known,
+            Err(block) => {
+                let next = u32::try_from(self.blocks.len()).ok()?;
+                let number = *self.known.entry(spot.address).or_insert(next);
+                if number == next {
+                    self.blocks.push(block);
+                }
+                number
+            }
+        };
+        self.last = (spot.address, number);
+        let block = u64::from(self.first) + u64::from(number);
+        let (at, links) = (u64::from(spot.at), u64::from(spot.links));
         (at >> AT_BITS == 0 && links >> LINKS_BITS == 0 && block >> BLOCK_BITS == 0)
             .then(|| (at | links << AT_BITS | block << (AT_BITS + LINKS_BITS)).cast_signed())
     }
 
-    /// The number of the block that a node is in.
-    fn block(&mut self, node: Node<'_>) -> Option<u64> {
-        let address = node.block.bytes.as_ptr().addr();
-        if self.last.0 != address {
-            let next = u32::try_from(self.blocks.len()).ok()?;
-            let number = *self.known.entry(address).or_insert(next);
-            if number == next {
-                self.blocks.push(node.block.link());
-            }
-            self.last = (address, number);
-        }
-        Some(u64::from(self.first) + u64::from(self.last.1))
-    }
-
     /// The table with this number; none when the number is of an image before, or of nothing.
-    pub fn table(&self, place: Place) -> Option<Held> {
+    ///
+    /// # Errors
+    /// When its block is damaged, or the number was never given out.
+    #[inline]
+    pub fn table(&self, place: Place) -> Option<Result<Table<'_>, Damaged>> {
         let bits = place.cast_unsigned();
         let block = (bits >> (AT_BITS + LINKS_BITS)) as u32;
         let link = self.blocks.get(block.checked_sub(self.first)? as usize)?;
-        Some(Held {
-            block: link.clone(),
+        let node = link.block().map(|block| Node {
+            block,
             at: (bits & ((1 << AT_BITS) - 1)) as u32,
             links: (bits >> AT_BITS & ((1 << LINKS_BITS) - 1)) as u32,
+        });
+        Some(node.and_then(Table::at))
+    }
+
+    /// The first entry of a table at this place or behind it, as [`Table::nth`] counts. None when there is none, and when the table's
+    /// number is stale. Made for walks: a step after another looks at one node.
+    ///
+    /// # Errors
+    /// As for [`Places::table`].
+    pub fn next_entry(&mut self, table: Place, from: u64) -> Result<Option<Step<'_>>, Damaged> {
+        let mut place = from;
+        loop {
+            let walk = match &self.walk {
+                Some(walk) if walk.table == table && (walk.first..walk.end).contains(&place) => walk,
+                _ => {
+                    let Some(table_at) = self.table(table) else {
+                        return Ok(None);
+                    };
+                    let Some(run) = table_at?.run(place)? else {
+                        return Ok(None);
+                    };
+                    let walk = Walk::new(table, run)?;
+                    self.walk.insert(walk)
+                }
+            };
+            let run = walk.run()?;
+            while place < walk.end && run.is_hole(place)? {
+                place += 1;
+            }
+            if place < walk.end {
+                break;
+            }
+        }
+        let Some(walk) = &self.walk else { return Ok(None) };
+        let run = walk.run()?;
+        let value = match run.peek(place)? {
+            Slot::Node(inner) => Some(Found::Table(self.spot(inner))),
+            scalar => Value::scalar(scalar).map(Found::Scalar),
+        };
+        let key = run.key(place)?;
+        Ok(value.map(|value| Step { place, key, value }))
+    }
+}
+
+/// What a reader has found.
+#[derive(Debug)]
+pub enum Found<'a> {
+    /// No table.
+    Scalar(Value<'a>),
+    /// A table, which [`Places::number`] makes a number of.
+    Table(Spot),
+}
+
+/// Where a table is, on its way to a number of the image that it is from.
+pub struct Spot {
+    /// The number of the image's first block.
+    first: u32,
+    address: usize,
+    at: u32,
+    links: u32,
+    /// The number of its block less `first`, or the block if it has none yet.
+    block: Result<u32, Link>,
+}
+
+/// An entry that a walk has come to.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// Its place.
+    pub place: u64,
+    /// Its key.
+    pub key: KeyRef<'a>,
+    /// Its value.
+    pub value: Found<'a>,
+}
+
+impl Walk {
+    fn new(table: Place, run: Run<'_>) -> Result<Walk, Damaged> {
+        Ok(Walk {
+            table,
+            block: run.node.block.link(),
+            at: run.node.at,
+            links: run.node.links,
+            first: run.first,
+            end: run.end()?,
+        })
+    }
+
+    fn run(&self) -> Result<Run<'_>, Damaged> {
+        let node = Node {
+            block: self.block.block()?,
+            at: self.at,
+            links: self.links,
+        };
+        Ok(Run {
+            node,
+            first: self.first,
         })
     }
 }
 
-/// A table that is kept by itself, whatever becomes of its image.
-///
-/// Shape: 24 bytes. It keeps its block, and what that refers to.
-pub struct Held {
-    block: Link,
-    at: u32,
-    links: u32,
-}
-
-impl Held {
-    /// The table.
-    ///
-    /// # Errors
-    /// When its block is damaged.
-    pub fn table(&self) -> Result<Table<'_>, Damaged> {
-        Table::at(Node {
-            block: self.block.block()?,
-            at: self.at,
-            links: self.links,
-        })
+impl std::fmt::Debug for Spot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spot")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 
@@ -122,11 +260,5 @@ impl std::fmt::Debug for Places {
         f.debug_struct("Places")
             .field("blocks", &self.blocks.len())
             .finish_non_exhaustive()
-    }
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.table().fmt(f)
     }
 }

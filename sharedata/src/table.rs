@@ -91,14 +91,22 @@ impl<'a> Value<'a> {
     }
 
     fn of(node: Node<'a>, slot: usize, len: usize) -> Result<Option<Value<'a>>, Damaged> {
-        Ok(Some(match node.slot(slot, len)? {
-            Slot::Nil => return Ok(None),
+        Ok(match node.slot(slot, len)? {
+            Slot::Node(node) => Some(Value::Table(Table::at(node)?)),
+            scalar => Value::scalar(scalar),
+        })
+    }
+
+    /// What is in a slot, if it is a value and no table.
+    #[inline]
+    pub(crate) fn scalar(slot: Slot<'a>) -> Option<Value<'a>> {
+        Some(match slot {
+            Slot::Nil | Slot::Node(_) => return None,
             Slot::Boolean(boolean) => Value::Boolean(boolean),
             Slot::Integer(integer) => Value::Integer(integer),
             Slot::Float(float) => Value::Float(float),
             Slot::Text(text) => Value::Text(text),
-            Slot::Node(node) => Value::Table(Table::at(node)?),
-        }))
+        })
     }
 }
 
@@ -125,9 +133,18 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When the image's file is damaged.
     pub fn find<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<Value<'a>>, Damaged> {
-        match self.seek(key.into())? {
+        match self.seek::<false>(key.into())? {
             Some((node, slot, len, _)) => Value::of(node, slot, len),
             None => Ok(None),
+        }
+    }
+
+    /// What is under a key, as it lies there.
+    #[inline]
+    pub(crate) fn peek(self, key: KeyRef<'_>) -> Result<Slot<'a>, Damaged> {
+        match self.seek::<false>(key)? {
+            Some((node, slot, len, _)) => node.slot(slot, len),
+            None => Ok(Slot::Nil),
         }
     }
 
@@ -136,11 +153,15 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When the image's file is damaged.
     pub fn position<'k>(self, key: impl Into<KeyRef<'k>>) -> Result<Option<u64>, Damaged> {
-        Ok(self.seek(key.into())?.map(|(_, _, _, position)| position))
+        Ok(self.seek::<true>(key.into())?.map(|(_, _, _, position)| position))
     }
 
-    /// Where the value of a key is: node, slot, number of slots, and how many places come before.
-    fn seek(self, key: KeyRef<'_>) -> Result<Option<(Node<'a>, usize, usize, u64)>, Damaged> {
+    /// Where the value of a key is: node, slot, number of slots, and how many places come before, which takes looking at more of
+    /// the branches.
+    fn seek<const COUNT: bool>(
+        self,
+        key: KeyRef<'_>,
+    ) -> Result<Option<(Node<'a>, usize, usize, u64)>, Damaged> {
         let array_len = self.array_len()?;
         if let KeyRef::Integer(number) = key
             && number >= 1
@@ -152,12 +173,14 @@ impl<'a> Table<'a> {
         }
         let mut node = self.0;
         let mut before = array_len;
+        let mut known_hash = None;
         if node.kind()? == WIDE {
             if node.count(WIDE_HASH_LEN, WIDE_SLOTS)? == 0 {
                 return Ok(None);
             }
             node = node.child(WIDE_HASH, WIDE_SLOTS)?;
             let hash = key.hash();
+            known_hash = Some(hash);
             while node.kind()? == BRANCH {
                 let branch = Branch::at(node)?;
                 let digit = hash_digit(hash, branch.depth);
@@ -165,7 +188,9 @@ impl<'a> Table<'a> {
                     return Ok(None);
                 }
                 let place = branch.place(digit);
-                before += branch.count_before(place)?;
+                if COUNT {
+                    before += branch.count_before(place)?;
+                }
                 node = branch.tree(place)?;
             }
             if node.kind()? != SMALL {
@@ -173,7 +198,7 @@ impl<'a> Table<'a> {
             }
         }
         let leaf = Leaf::at(node)?;
-        let found = leaf.find(key)?;
+        let found = leaf.find(key, known_hash)?;
         Ok(found.map(|place| (node, leaf.value(place), leaf.len, before + place as u64)))
     }
 
@@ -207,41 +232,61 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When the image's file is damaged.
     pub fn nth(self, place: u64) -> Result<Option<(KeyRef<'a>, Value<'a>)>, Damaged> {
-        let array_len = self.array_len()?;
-        if place < array_len {
-            let (node, slot, len) = self.array_place(place)?;
-            let key = KeyRef::Integer((place + 1).cast_signed());
-            return Ok(Value::of(node, slot, len)?.map(|value| (key, value)));
+        match self.run(place)? {
+            Some(run) => run.entry(place),
+            None => Ok(None),
         }
+    }
+
+    /// The run that a place is in; none behind the last place.
+    pub(crate) fn run(self, place: u64) -> Result<Option<Run<'a>>, Damaged> {
         if place >= self.places()? {
             return Ok(None);
         }
-        let mut node = self.0;
+        let run = self.run_of(place)?;
+        match (run.first..run.end()?).contains(&place) {
+            true => Ok(Some(run)),
+            false => Err(self.0.damaged("a wrong number of entries")),
+        }
+    }
+
+    fn run_of(self, place: u64) -> Result<Run<'a>, Damaged> {
+        if self.0.kind()? != WIDE {
+            return Ok(Run {
+                node: self.0,
+                first: 0,
+            });
+        }
+        let array_len = self.array_len()?;
+        if place < array_len {
+            let (node, slot, _) = self.array_place(place)?;
+            let first = place - slot as u64;
+            return Ok(Run { node, first });
+        }
+        let mut node = self.0.child(WIDE_HASH, WIDE_SLOTS)?;
         let mut rest = place - array_len;
-        if node.kind()? == WIDE {
-            node = node.child(WIDE_HASH, WIDE_SLOTS)?;
-            while node.kind()? == BRANCH {
-                let branch = Branch::at(node)?;
-                let mut place = 0;
-                while branch.count_before(place + 1)? <= rest {
-                    place += 1;
-                }
-                rest -= branch.count_before(place)?;
-                node = branch.tree(place)?;
+        while node.kind()? == BRANCH {
+            let branch = Branch::at(node)?;
+            let mut tree = 0;
+            while branch.count_before(tree + 1)? <= rest {
+                tree += 1;
             }
+            rest -= branch.count_before(tree)?;
+            node = branch.tree(tree)?;
         }
-        let leaf = Leaf::at(node)?;
-        let place = rest as usize;
-        if place >= leaf.entries {
-            return Err(node.damaged("a wrong number of entries"));
-        }
-        let key = leaf.key(place)?;
-        Ok(Value::of(node, leaf.value(place), leaf.len)?.map(|value| (key, value)))
+        Ok(Run {
+            node,
+            first: place - rest,
+        })
     }
 
     /// All entries, the array part first.
     pub fn entries(self) -> Entries<'a> {
-        Entries { table: self, next: 0 }
+        Entries {
+            table: self,
+            next: 0,
+            run: None,
+        }
     }
 
     /// The bytes that it takes with all below it; what several places share counts once.
@@ -329,11 +374,108 @@ fn bytes_inside(node: Node<'_>, blocks: &mut HashMap<(usize, u32), u64>) -> Resu
     Ok(bytes)
 }
 
-/// The entries of a [`Table`]. Each is found by its place, so that nothing is kept between two steps but a number.
-#[derive(Debug, Clone)]
+/// Entries of a table that lie in one node, one place after the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) node: Node<'a>,
+    /// The place of the first of them.
+    pub(crate) first: u64,
+}
+
+impl<'a> Run<'a> {
+    /// The place behind the last of them.
+    pub(crate) fn end(self) -> Result<u64, Damaged> {
+        let len = match self.node.kind()? {
+            ARRAY => self.node.len()?,
+            _ => {
+                let leaf = Leaf::at(self.node)?;
+                leaf.array + leaf.entries
+            }
+        };
+        Ok(self.first + len as u64)
+    }
+
+    /// Whether nothing is at a place, which is one of the run.
+    pub(crate) fn is_hole(self, place: u64) -> Result<bool, Damaged> {
+        let (_, slot, len) = self.slot(place)?;
+        Ok(self.node.raw(slot, len)?.0 == NIL)
+    }
+
+    /// The entry at a place, which is one of the run; none at a hole.
+    fn entry(self, place: u64) -> Result<Option<(KeyRef<'a>, Value<'a>)>, Damaged> {
+        match self.value(place)? {
+            Some(value) => Ok(Some((self.key(place)?, value))),
+            None => Ok(None),
+        }
+    }
+
+    /// The key of a place, which is one of the run.
+    pub(crate) fn key(self, place: u64) -> Result<KeyRef<'a>, Damaged> {
+        match self.slot(place)? {
+            (Some(key), _, len) => self.node.key(key, len),
+            (None, ..) => Ok(KeyRef::Integer((place + 1).cast_signed())),
+        }
+    }
+
+    /// What is at a place, which is one of the run, as it lies there.
+    pub(crate) fn peek(self, place: u64) -> Result<Slot<'a>, Damaged> {
+        let (_, slot, len) = self.slot(place)?;
+        self.node.slot(slot, len)
+    }
+
+    /// The value at a place, which is one of the run; none at a hole.
+    fn value(self, place: u64) -> Result<Option<Value<'a>>, Damaged> {
+        let (_, slot, len) = self.slot(place)?;
+        Value::of(self.node, slot, len)
+    }
+
+    /// Slots of the key, if it has one, and of the value at a place, and the number of all slots.
+    fn slot(self, place: u64) -> Result<(Option<usize>, usize, usize), Damaged> {
+        let nth = (place - self.first) as usize;
+        if self.node.kind()? == ARRAY {
+            return Ok((None, nth, self.node.len()?));
+        }
+        let leaf = Leaf::at(self.node)?;
+        Ok(match nth.checked_sub(leaf.array) {
+            Some(entry) => (Some(leaf.array + entry), leaf.value(entry), leaf.len),
+            None => (None, nth, leaf.len),
+        })
+    }
+}
+
+/// The entries of a [`Table`].
+#[derive(Clone)]
 pub struct Entries<'a> {
     table: Table<'a>,
     next: u64,
+    /// What the last entry was in, and where it ends.
+    run: Option<(Run<'a>, u64)>,
+}
+
+impl<'a> Entries<'a> {
+    /// The entry at the next place, none at a hole; ends behind the last place.
+    fn step(&mut self) -> Result<Option<Option<(KeyRef<'a>, Value<'a>)>>, Damaged> {
+        let run = match self.run {
+            Some((run, end)) if self.next < end => run,
+            _ => {
+                let Some(run) = self.table.run(self.next)? else {
+                    return Ok(None);
+                };
+                self.run = Some((run, run.end()?));
+                run
+            }
+        };
+        self.next += 1;
+        run.entry(self.next - 1).map(Some)
+    }
+}
+
+impl std::fmt::Debug for Entries<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entries")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Iterator for Entries<'a> {
@@ -341,21 +483,14 @@ impl<'a> Iterator for Entries<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.table.places() {
-                Ok(places) if self.next < places => {}
-                Ok(_) => return None,
+            match self.step() {
+                Ok(None) => return None,
+                Ok(Some(None)) => {}
+                Ok(Some(Some(entry))) => return Some(Ok(entry)),
                 Err(error) => {
+                    // Nothing is read after damage.
                     self.next = u64::MAX;
-                    return Some(Err(error));
-                }
-            }
-            let found = self.table.nth(self.next);
-            self.next += 1;
-            match found {
-                Ok(Some(entry)) => return Some(Ok(entry)),
-                Ok(None) => {}
-                Err(error) => {
-                    self.next = u64::MAX;
+                    self.run = None;
                     return Some(Err(error));
                 }
             }
@@ -408,35 +543,32 @@ impl<'a> Leaf<'a> {
         reuse(self.node, self.value(place), self.len)
     }
 
-    fn find(self, key: KeyRef<'_>) -> Result<Option<usize>, Damaged> {
-        // What is short is compared as it lies there.
-        let raw = match key {
-            KeyRef::Integer(integer) => Some((INTEGER, integer.cast_unsigned())),
+    /// The place of a key. Its hash is computed when it is needed and not given.
+    fn find(self, key: KeyRef<'_>, hash: Option<u64>) -> Result<Option<usize>, Damaged> {
+        let keys = HEAD + self.len + self.array * 8;
+        let payloads = self.node.bytes(keys, self.entries * 8)?;
+        let tags = self.node.bytes(HEAD + self.array, self.entries)?;
+        // What a slot looks like that has this key or may have it, and which of its bits say so.
+        let (tag, wanted, bits) = match key {
+            KeyRef::Integer(integer) => (INTEGER, integer.cast_unsigned(), u64::MAX),
             KeyRef::Text(text) if text.len() <= MAX_SHORT => {
                 let mut bytes = [0; 8];
                 bytes[..text.len()].copy_from_slice(text);
-                Some((SHORT + text.len() as u8, u64::from_le_bytes(bytes)))
+                (SHORT + text.len() as u8, u64::from_le_bytes(bytes), u64::MAX)
             }
-            KeyRef::Text(_) => None,
-        };
-        // A text in its node is looked at only when length and mark are those of the key.
-        let mark = match key {
-            KeyRef::Text(text) if raw.is_none() && text.len() < OWN_BLOCK_BYTES => {
-                Some(text_mark(text.len(), key.hash()))
+            KeyRef::Text(text) if text.len() < OWN_BLOCK_BYTES => {
+                let mark = text_mark(text.len(), hash.unwrap_or_else(|| key.hash()));
+                (TEXT, u64::from(mark) << 32, u64::MAX << 32)
             }
-            _ => None,
+            KeyRef::Text(_) => (LINK, 0, 0),
         };
-        for place in 0..self.entries {
-            let slot = self.array + place;
-            let (tag, payload) = self.node.raw(slot, self.len)?;
-            let same = match (raw, mark) {
-                (Some(raw), _) => (tag, payload) == raw,
-                (None, Some(mark)) => {
-                    tag == TEXT && (payload >> 32) as u32 == mark && self.key(place)? == key
-                }
-                (None, None) => tag == LINK && self.key(place)? == key,
-            };
-            if same {
+        for (place, (payload, found)) in payloads.chunks_exact(8).zip(tags).enumerate() {
+            let mut bytes = [0; 8];
+            bytes.copy_from_slice(payload);
+            if u64::from_le_bytes(bytes) & bits == wanted
+                && *found == tag
+                && (bits == u64::MAX || self.key(place)? == key)
+            {
                 return Ok(Some(place));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fulmar_sharedata::{BuildError, Image, Item, Items, Key, Store, Table, Value};
+use fulmar_sharedata::{BuildError, Found, Image, Item, Items, Key, Place, Places, Store, Table, Value};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +45,50 @@ fn check(value: Value<'_>, model: &Model) {
         (Value::Table(a), Model::Table(b)) => check_table(a, b),
         _ => panic!("{value:?} for {model:?}"),
     }
+}
+
+fn check_places_of(image: &Image, model: &BTreeMap<Key, Model>) {
+    let mut places = Places::new(image.clone());
+    let root = places.root().unwrap().unwrap();
+    check_places(&mut places, root, model);
+}
+
+/// The same table by number: every key, and a walk from entry to entry.
+fn check_places(places: &mut Places, place: Place, model: &BTreeMap<Key, Model>) {
+    for (key, value) in model {
+        let table = places.table(place).unwrap().unwrap();
+        let inner = match places.find(table, key.as_ref()).unwrap().unwrap() {
+            Found::Scalar(scalar) => {
+                check(scalar, value);
+                continue;
+            }
+            Found::Table(spot) => places.number(spot).unwrap(),
+        };
+        match value {
+            Model::Table(value) => check_places(places, inner, value),
+            _ => panic!("a table for {value:?}"),
+        }
+    }
+    let (mut walked, mut from) = (Vec::new(), 0);
+    while let Some(step) = places.next_entry(place, from).unwrap() {
+        from = step.place + 1;
+        walked.push(step.key.to_key());
+        match (step.value, &model[&walked[walked.len() - 1]]) {
+            (Found::Scalar(scalar), value) => check(scalar, value),
+            // The walk goes on behind a visit elsewhere.
+            (Found::Table(spot), Model::Table(value)) => {
+                let inner = places.number(spot).unwrap();
+                check_places(places, inner, value);
+            }
+            (found, value) => panic!("{found:?} for {value:?}"),
+        }
+    }
+    walked.sort();
+    assert!(
+        walked.iter().eq(model.keys()),
+        "{walked:?} for {:?}",
+        model.keys()
+    );
 }
 
 fn check_table(table: Table<'_>, model: &BTreeMap<Key, Model>) {
@@ -112,6 +156,7 @@ proptest! {
         let store = Store::new();
         let image = image(&store, &model);
         check_table(image.table().unwrap(), &model);
+        check_places_of(&image, &model);
         prop_assert!(image.is(&self::image(&store, &model)), "equal content is one block");
     }
 
@@ -136,6 +181,8 @@ proptest! {
     ) {
         let store = Store::new();
         let mut now = image(&store, &model);
+        let mut places = Places::new(now.clone());
+        let mut root = places.root().unwrap().unwrap();
         let mut model = model;
         for (key, value) in changes {
             let before = model.clone();
@@ -146,6 +193,10 @@ proptest! {
             }
             check_table(next.table().unwrap(), &model);
             check_table(now.table().unwrap(), &before);
+            places.replace(next.clone());
+            assert!(places.table(root).is_none(), "a stale number names a table");
+            root = places.root().unwrap().unwrap();
+            check_places(&mut places, root, &model);
             let mut changed = next.changed_keys(&now).unwrap();
             changed.sort();
             let keys = before.keys().chain(model.keys());
@@ -191,6 +242,7 @@ proptest! {
         let mut model = model;
         let mut mapped = Store::new().map(&path).unwrap();
         check_table(mapped.table().unwrap(), &model);
+        check_places_of(&mapped, &model);
         prop_assert!(mapped.table().unwrap().equals(image(&store, &model).table().unwrap()).unwrap());
         for (key, value) in changes {
             mapped = mapped.patch(std::slice::from_ref(&key), Some(item(&store, &value))).unwrap();

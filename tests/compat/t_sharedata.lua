@@ -195,6 +195,59 @@ try.main(function()
 		sharedata.delete "kinds"
 	end)
 
+	try.ours("what is behind a part cannot be turned against the process", function()
+		sharedata.new("behind", { a = { b = { c = 1 } }, n = 1 })
+		local t = sharedata.query "behind"
+		local b = t.a.b
+		local fields = {}
+		for k, v in next, b do fields[k] = v end
+		-- Parts that are their own parents, have other numbers, or parents that are none.
+		for k, v in pairs(fields) do
+			for _, other in ipairs { b, t, {}, 0, -1, 1 << 62, math.mininteger, "text", false } do
+				rawset(b, k, other)
+				sharedata.patch("behind", "n", t.n + 1)
+				sharedata.flush()
+				pcall(function() return b.c, #b, b.x.y end)
+				pcall(function() b.c = 1 end)
+				pcall(function() for _ in pairs(b) do end end)
+			end
+			rawset(b, k, v)
+		end
+		sharedata.flush()
+		try.equal(b.c, 1)
+		-- Methods in the hands of a program: cold, then warm.
+		for _ = 1, 3 do
+			local meta = getmetatable(b)
+			for _, name in ipairs { "__index", "__newindex", "__len", "__pairs" } do
+				local method = meta[name]
+				local call = type(method) == "function" and method or getmetatable(method).__index
+				for _, one in ipairs { b, {}, 1, "text", print } do
+					pcall(call, one, "c")
+					pcall(call, one)
+				end
+				pcall(call)
+			end
+			try.equal(b.c, 1)
+		end
+		-- Upvalues and user values of other kinds.
+		local index = getmetatable(sharedata.query "behind".a).__index
+		index = type(index) == "function" and index or getmetatable(index).__index
+		local _, reader = debug.getupvalue(index, 1)
+		for n = 1, 3 do
+			local kept = debug.getuservalue(reader, n)
+			debug.setuservalue(reader, 7, n)
+			pcall(function() return b.c, t.a.b.c, #t end)
+			pcall(sharedata.patch, "behind", "n", n)
+			pcall(sharedata.flush)
+			debug.setuservalue(reader, kept, n)
+		end
+		debug.setupvalue(index, 1, io.stdout)
+		pcall(index, b, "c")
+		debug.setupvalue(index, 1, reader)
+		sharedata.flush()
+		try.equal(b.c, 1)
+	end)
+
 	try.case("walking: wide tables, holes in the middle of updates", function()
 		local wide = { "first", "second" }
 		for i = 1, 2000 do wide["k" .. i] = { i } end

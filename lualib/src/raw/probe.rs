@@ -18,7 +18,10 @@ pub(crate) fn is_expected() -> bool {
             if state.is_null() {
                 return false;
             }
-            let expected = ffi::lua_checkstack(state, 64) != 0 && probe_results(state) && probe_values(state);
+            let expected = ffi::lua_checkstack(state, 64) != 0
+                && probe_results(state)
+                && probe_values(state)
+                && probe_objects::probe(state);
             ffi::lua_close(state);
             expected
         }

@@ -42,7 +42,7 @@ fn thread(state: *mut lua_State) -> *mut Thread {
 /// # Safety
 /// `state` is live.
 #[inline(always)]
-unsafe fn base(state: *mut lua_State) -> *mut Value {
+pub(super) unsafe fn base(state: *mut lua_State) -> *mut Value {
     // SAFETY: by (1) of the module; a running call has its function on the stack.
     unsafe { (*(*thread(state)).call).function.add(1) }
 }

@@ -9,25 +9,25 @@ use super::value::{INTEGER, KIND, Payload, SHORT_TEXT, Value};
 #[repr(C)]
 pub(crate) struct Table {
     _link: Link,
-    _kind: [u8; 2],
-    _flags: u8,
-    log2_nodes: u8,
+    pub(super) kind: [u8; 2],
+    pub(super) flags: u8,
+    pub(super) log2_nodes: u8,
     array_len: u32,
     /// The middle of the array part: values lie before it, last first; a hint of 4 bytes and the tags behind it.
     array: *mut Payload,
-    nodes: *mut Node,
-    metatable: *mut c_void,
+    pub(super) nodes: *mut Node,
+    pub(super) metatable: *mut c_void,
 }
 
 /// `Node`.
 #[repr(C)]
-struct Node {
-    value: Payload,
-    tag: u8,
-    key_tag: u8,
+pub(super) struct Node {
+    pub(super) value: Payload,
+    pub(super) tag: u8,
+    pub(super) key_tag: u8,
     /// Distance to the next node of the chain, in nodes; 0 at its end.
-    next: c_int,
-    key: *mut c_void,
+    pub(super) next: c_int,
+    pub(super) key: *mut c_void,
 }
 
 /// The beginning of `TString`; a short one has its bytes in place of `content`.

@@ -5,6 +5,7 @@ use std::ptr;
 
 use mlua::ffi;
 
+use super::object::{Closure, Userdata};
 use super::table::{Table, Text};
 
 /// A value: `TValue`, and with it `StackValue`.
@@ -136,6 +137,19 @@ impl Value {
         // SAFETY: the tag says which part of the union is there.
         (self.tag == SHORT_TEXT).then(|| unsafe { self.payload.pointer }.cast::<Text>().cast_const())
     }
+
+    /// The full userdata; alive while Lua can reach it.
+    #[inline(always)]
+    pub(crate) fn as_userdata(self) -> Option<*const Userdata> {
+        // SAFETY: the tag says which part of the union is there.
+        (self.tag == USERDATA).then(|| unsafe { self.payload.pointer }.cast::<Userdata>().cast_const())
+    }
+
+    #[inline(always)]
+    pub(super) fn as_closure(self) -> Option<*mut Closure> {
+        // SAFETY: the tag says which part of the union is there.
+        (self.tag == CLOSURE).then(|| unsafe { self.payload.pointer }.cast())
+    }
 }
 
 /// A value by its kind.
@@ -176,12 +190,14 @@ impl Value {
 /// The bits of a tag that say what `lua_type` says.
 pub(super) const KIND: u8 = 0x0f;
 const COLLECTABLE: u8 = 1 << 6;
-const NIL: u8 = ffi::LUA_TNIL as u8;
+pub(super) const NIL: u8 = ffi::LUA_TNIL as u8;
 const FALSE: u8 = ffi::LUA_TBOOLEAN as u8;
 const TRUE: u8 = ffi::LUA_TBOOLEAN as u8 | 1 << 4;
-const LIGHT: u8 = ffi::LUA_TLIGHTUSERDATA as u8;
+pub(super) const LIGHT: u8 = ffi::LUA_TLIGHTUSERDATA as u8;
 pub(super) const INTEGER: u8 = ffi::LUA_TNUMBER as u8;
 const FLOAT: u8 = ffi::LUA_TNUMBER as u8 | 1 << 4;
 const NATIVE: u8 = ffi::LUA_TFUNCTION as u8 | 1 << 4;
 pub(super) const SHORT_TEXT: u8 = ffi::LUA_TSTRING as u8 | COLLECTABLE;
 const TABLE: u8 = ffi::LUA_TTABLE as u8 | COLLECTABLE;
+const CLOSURE: u8 = ffi::LUA_TFUNCTION as u8 | 2 << 4 | COLLECTABLE;
+const USERDATA: u8 = ffi::LUA_TUSERDATA as u8 | COLLECTABLE;

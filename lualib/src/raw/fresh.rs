@@ -1,0 +1,159 @@
+//! Fields under light userdata, and tables that the running native has just made.
+//!
+//! A new table that the collector has not looked at yet may be written without telling it: no object is forgotten that it refers
+//! to, as long as it is looked at later. [`is_new`] says so; an allocation in between may end that.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use super::table::{Node, Table, Text, hash_len};
+use super::value::{INTEGER, KIND, LIGHT, NIL, Payload, SHORT_TEXT, Value};
+
+/// The first node of a light userdata's chain.
+#[inline(always)]
+unsafe fn light_node(table: *const Table, key: *const c_void) -> *mut Node {
+    // SAFETY: by (1): the remainder by an odd number chooses a node.
+    unsafe {
+        let nodes = ((1u32 << (*table).log2_nodes) - 1) | 1;
+        (*table).nodes.add((key.addr() as u32 % nodes) as usize)
+    }
+}
+
+#[inline(always)]
+unsafe fn find_light(table: *const Table, key: *const c_void) -> Option<*mut Node> {
+    // SAFETY: as for `field`.
+    unsafe {
+        let mut node = light_node(table, key);
+        loop {
+            if (*node).key_tag == LIGHT && (*node).key.cast_const() == key {
+                return Some(node);
+            }
+            match (*node).next {
+                0 => return None,
+                distance => node = node.offset(distance as isize),
+            }
+        }
+    }
+}
+
+/// The value of a table under a light userdata; nil when there is none. Metatables are not asked.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn light_field(table: *const Table, key: *const c_void) -> Value {
+    // SAFETY: by (1). What is empty is a nil of some variant.
+    unsafe {
+        match find_light(table, key) {
+            Some(node) if (*node).tag & KIND != 0 => Value {
+                payload: (*node).value,
+                tag: (*node).tag,
+            },
+            _ => Value::NIL,
+        }
+    }
+}
+
+/// Replaces a number that a table has under a light userdata by another. Nothing happens when it has none.
+///
+/// # Safety
+/// The table is live.
+#[inline(always)]
+pub(crate) unsafe fn set_light_number(table: *const Table, key: *const c_void, integer: i64) {
+    // SAFETY: by (1); a number takes the place of a number.
+    unsafe {
+        if let Some(node) = find_light(table, key)
+            && (*node).tag == INTEGER
+        {
+            (*node).value = Payload { integer };
+        }
+    }
+}
+
+/// Whether the collector has not looked at a table yet: see above.
+///
+/// # Safety
+/// The table is live, and the running native has made it.
+#[inline(always)]
+pub(crate) unsafe fn is_new(table: *const Table) -> bool {
+    // SAFETY: by (1).
+    unsafe { (*table).kind[1] & BLACK == 0 }
+}
+
+/// Enters values under light userdata into a table that has no entry. False, and then it may hold some of them, when two fall
+/// into one place.
+///
+/// # Safety
+/// [`is_new`]; the values are of the same Lua state.
+#[inline(always)]
+pub(crate) unsafe fn fill_light<const N: usize>(
+    table: *const Table,
+    entries: [(*const c_void, Value); N],
+) -> bool {
+    // SAFETY: by (1): a node whose key is nil is free, and an entry in its first place needs no chain.
+    unsafe {
+        for (key, value) in entries {
+            let node = light_node(table, key);
+            if (*node).key_tag != NIL {
+                return false;
+            }
+            (*node).value = value.payload;
+            (*node).tag = value.tag;
+            (*node).key_tag = LIGHT;
+            (*node).key = key.cast_mut();
+        }
+        true
+    }
+}
+
+/// Gives a table its metatable, which has no finalizer.
+///
+/// # Safety
+/// [`is_new`]; both are of the same Lua state.
+#[inline(always)]
+pub(crate) unsafe fn adorn(table: *const Table, metatable: *const Table) {
+    // SAFETY: by (1).
+    unsafe { (*table.cast_mut()).metatable = metatable.cast_mut().cast() }
+}
+
+/// Makes the hash part of `to` that of `from`; false when their sizes differ or they are not small.
+///
+/// # Safety
+/// `to` [`is_new`] and has no entry; both are of the same Lua state.
+pub(crate) unsafe fn copy_hash(to: *const Table, from: *const Table) -> bool {
+    // SAFETY: by (1). Hash parts of up to four nodes are their nodes alone. Which metamethods `to` lacks is to be found out again.
+    unsafe {
+        let (into, size) = (to.cast_mut(), hash_len(from));
+        if hash_len(to) != size || size > 4 || ((*to).flags | (*from).flags) & DUMMY != 0 {
+            return false;
+        }
+        ptr::copy_nonoverlapping((*from).nodes, (*into).nodes, size);
+        (*into).flags &= !LACKING;
+        true
+    }
+}
+
+/// Replaces the value of a table under a short string; false when it has none there.
+///
+/// # Safety
+/// The table [`is_new`]; all are of the same Lua state.
+pub(crate) unsafe fn replace_field(table: *const Table, name: *const Text, value: Value) -> bool {
+    // SAFETY: as for `field`.
+    unsafe {
+        for place in 0..hash_len(table) {
+            let node = (*table).nodes.add(place);
+            if (*node).key_tag == SHORT_TEXT && ptr::eq((*node).key, name.cast()) && (*node).tag & KIND != 0 {
+                (*node).value = value.payload;
+                (*node).tag = value.tag;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// The collector's mark of what it has looked at.
+const BLACK: u8 = 1 << 5;
+/// Flags of a table: no hash part of its own; metamethods that it lacks.
+const DUMMY: u8 = 1 << 6;
+const LACKING: u8 = DUMMY - 1;
