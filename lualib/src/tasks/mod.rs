@@ -12,6 +12,9 @@
 //! Everything here runs on the service's own turn. Code between two calls into Lua may hold references into [`Tasks`];
 //! across such a call it may not, because Lua code calls natives that change it.
 
+mod callback;
+mod culprit;
+mod delivery;
 mod exit;
 mod fork;
 mod inspect;
@@ -22,6 +25,7 @@ mod request;
 mod run;
 mod trace;
 mod turn;
+mod unknown;
 mod wait;
 mod waits;
 
@@ -40,7 +44,8 @@ pub(crate) use exit::abandon;
 pub(crate) use notice::{expect_notice, ignore_notice};
 pub(crate) use request::{Destination, destination, push_sent, send_body, suspend_mark, take_body};
 pub(crate) use run::traceback;
-pub(crate) use turn::{receive, start_forks, unknown_request, unknown_response};
+pub(crate) use turn::{receive, start_forks};
+pub(crate) use unknown::{unknown_request, unknown_response};
 
 /// The natives that `skynet.core` holds: what the Lua libraries build on.
 pub(crate) const FUNCTIONS: &[&[(&CStr, ffi::lua_CFunction)]] = &[
@@ -50,7 +55,7 @@ pub(crate) const FUNCTIONS: &[&[(&CStr, ffi::lua_CFunction)]] = &[
     exit::FUNCTIONS,
     inspect::FUNCTIONS,
     trace::FUNCTIONS,
-    turn::FUNCTIONS,
+    callback::FUNCTIONS,
 ];
 
 /// The natives that the module `skynet` holds.
@@ -61,7 +66,8 @@ pub(crate) const PUBLIC: &[&[(&CStr, ffi::lua_CFunction)]] = &[
     fork::PUBLIC,
     exit::PUBLIC,
     trace::PUBLIC,
-    turn::PUBLIC,
+    callback::PUBLIC,
+    unknown::PUBLIC,
 ];
 
 /// Place of a task in [`Tasks::list`].
@@ -224,7 +230,7 @@ pub(crate) struct Tasks {
     pub(crate) current: TaskId,
     resumed: Resumed,
     /// The message that the task being resumed or started is for.
-    delivery: Option<turn::Delivery>,
+    delivery: Option<delivery::Delivery>,
     /// Messages that are being unpacked, the innermost last; what an error has cut short stays until the turn ends.
     unpacking: Vec<Message>,
     /// A request about to be sent, while Lua makes room for the function that waits for its answer.

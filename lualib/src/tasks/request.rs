@@ -6,8 +6,8 @@ use std::ptr;
 use fulmar_engine::{Body, Handle, MessageType, SendFailure};
 use mlua::ffi::{self, lua_State};
 
+use super::delivery::push_pointer;
 use super::run::unpack_delivery;
-use super::turn::push_pointer;
 use super::{NO_TASK, Resumed, State, Tag, Wait, anchor, protocol};
 use crate::core::{pack_failure, pack_native};
 use crate::raw;

@@ -6,7 +6,7 @@ use std::ptr;
 use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
-use super::turn::{Delivery, DeliveryBody, push_pointer, request_of};
+use super::delivery::{Delivery, DeliveryBody, push_pointer, request_of};
 use super::{
     Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, protocol, push_anchored, release_anchor,
 };

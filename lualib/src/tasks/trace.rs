@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use fulmar_engine::{Body, MessageType};
 use mlua::ffi::{self, lua_State};
 
+use super::delivery::{Delivery, DeliveryBody};
 use super::request::{Destination, send_body};
-use super::turn::{Delivery, DeliveryBody};
 use super::{Tag, TaskId};
 use crate::stack::{self, native};
 use crate::vm::Vm;
