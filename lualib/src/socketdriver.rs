@@ -361,9 +361,10 @@ native! {
     }
 }
 
-/// The data to be sent at `index`: a string, an array of strings, a pointer with its size (ownership passes), or userdata.
+/// The data to be sent at `index`: a string, an array that `table.concat` takes, a pointer with its size (ownership passes), or
+/// userdata.
 unsafe fn data_at(state: *mut lua_State, index: c_int) -> Result<Buf, Failure> {
-    // SAFETY: a table is joined on the Lua stack, where a raise loses nothing; blocks are taken last. Stack: one value more at most.
+    // SAFETY: blocks are taken last, where nothing raises. Stack: one value more at most.
     unsafe {
         stack::make_room(state)?;
         let vm = Vm::of(state);
@@ -381,20 +382,16 @@ unsafe fn data_at(state: *mut lua_State, index: c_int) -> Result<Buf, Failure> {
                 std::slice::from_raw_parts(ffi::lua_touserdata(state, index).cast::<u8>().cast_const(), len)
             }
             ffi::LUA_TTABLE => {
-                let mut len = 0;
-                let count = ffi::lua_rawlen(state, index) as ffi::lua_Integer;
-                for place in 1..=count {
-                    ffi::lua_rawgeti(state, index, place);
-                    match stack::bytes_at(state, -1) {
-                        Some(part) => len += part.len(),
-                        None => return Err(format!("Invalid data {}", stack::type_name(state, -1)).into()),
+                let len = match strings_len(state, index) {
+                    Some(len) => len,
+                    None => {
+                        to_strings(state, index);
+                        strings_len(state, index).unwrap_or(0)
                     }
-                    ffi::lua_pop(state, 1);
-                }
+                };
                 let mut block = (*vm).context.loan(len).map_err(|error| error.to_string())?;
                 let mut filled = 0;
-                for place in 1..=count {
-                    // A raw read of a string that was there just now: nothing raises.
+                for place in 1..=ffi::lua_rawlen(state, index) as ffi::lua_Integer {
                     ffi::lua_rawgeti(state, index, place);
                     let part = stack::bytes_at(state, -1).unwrap_or_default();
                     block[filled..][..part.len()].copy_from_slice(part);
@@ -414,6 +411,43 @@ unsafe fn data_at(state: *mut lua_State, index: c_int) -> Result<Buf, Failure> {
             .map_err(|error| error.to_string())?;
         block.copy_from_slice(bytes);
         Ok(block.freeze())
+    }
+}
+
+/// The bytes of all strings of the array at `index`; none when there is something else in it, or it has a metatable.
+unsafe fn strings_len(state: *mut lua_State, index: c_int) -> Option<usize> {
+    // SAFETY: raw reads, which do not raise. Stack: unchanged.
+    unsafe {
+        if ffi::lua_getmetatable(state, index) != 0 {
+            ffi::lua_pop(state, 1);
+            return None;
+        }
+        let mut len = 0;
+        for place in 1..=ffi::lua_rawlen(state, index) as ffi::lua_Integer {
+            ffi::lua_rawgeti(state, index, place);
+            let part = stack::bytes_at(state, -1).map(<[u8]>::len);
+            ffi::lua_pop(state, 1);
+            len += part?;
+        }
+        Some(len)
+    }
+}
+
+/// Replaces the table at `index` by an array of the strings that it shows, up to the first nil. Raises when there is something else
+/// than strings and numbers.
+unsafe fn to_strings(state: *mut lua_State, index: c_int) {
+    // SAFETY: Lua code may run and raise; nothing is owned. Stack: unchanged.
+    unsafe {
+        ffi::lua_newtable(state);
+        for place in 1.. {
+            if ffi::lua_geti(state, index, place) == ffi::LUA_TNIL {
+                ffi::lua_pop(state, 1);
+                break;
+            }
+            ffi::luaL_checklstring(state, -1, ptr::null_mut());
+            ffi::lua_rawseti(state, -2, place);
+        }
+        ffi::lua_replace(state, index);
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Ready {
     pub(super) writable: bool,
     /// No more will come: there will be no other edge.
     pub(super) ended: bool,
+    /// It has an error, such as a reset.
+    pub(super) failed: bool,
 }
 
 impl Driver {
@@ -104,6 +106,7 @@ impl Round {
                 readable: event.is_readable(),
                 writable: event.is_writable(),
                 ended: event.is_read_closed() || event.is_error(),
+                failed: event.is_error(),
             })
         });
         (ready, &mut self.scratch)

@@ -24,8 +24,8 @@ pub enum FramePrefix {
 pub struct Framing {
     /// The length prefix.
     pub prefix: FramePrefix,
-    /// The longest body that is taken, and sent. A peer that announces more is cut off; one that announces this much makes the
-    /// reader hold a buffer of this size.
+    /// The longest body that is taken, and sent. A peer that announces more is cut off. What it announces costs nothing: the reader
+    /// holds a small multiple of what has come.
     pub limit_bytes: usize,
 }
 
@@ -136,8 +136,12 @@ impl Deref for PrefixBytes {
 
 /// Cuts a stream into frames.
 ///
-/// Bytes come in two ways. What [`room`](FrameReader::room) gives is the unread rest of the frame at hand, in its final buffer: a read
+/// Bytes come in two ways. What [`room`](FrameReader::room) gives is the unread rest of the frame at hand, in its buffer: a read
 /// straight into it copies nothing. Everything else goes through [`poll`](FrameReader::poll).
+///
+/// A length is only a claim. A buffer begins with room for four times what has come of its frame (at least 4 KiB, and no more than the
+/// frame), and is exchanged for such a one when it is full; so a body of up to 4 KiB, or one of which a quarter comes at once, never
+/// moves.
 ///
 /// ```
 /// use fulmar_engine::{FramePrefix, FrameReader, Framing};
@@ -162,6 +166,8 @@ pub struct FrameReader<B> {
 
 struct Body<B> {
     buffer: B,
+    /// Bytes of the buffer that are used: all of the frame, or so far.
+    room: usize,
     len: usize,
     have: usize,
 }
@@ -187,10 +193,10 @@ impl<B: DerefMut<Target = [u8]>> FrameReader<B> {
         self.framing
     }
 
-    /// Where the rest of the frame at hand goes; empty when none has begun.
+    /// Where more of the frame at hand goes; empty when none has begun.
     pub fn room(&mut self) -> &mut [u8] {
         match &mut self.body {
-            Some(body) => &mut body.buffer[body.have..body.len],
+            Some(body) => &mut body.buffer[body.have..body.room],
             None => &mut [],
         }
     }
@@ -204,20 +210,20 @@ impl<B: DerefMut<Target = [u8]>> FrameReader<B> {
             assert_eq!(read, 0, "there was no room");
             return None;
         };
-        assert!(read <= body.len - body.have, "more than there was room for");
+        assert!(read <= body.room - body.have, "more than there was room for");
         body.have += read;
         self.finish()
     }
 
-    /// The next whole frame of `bytes`, which moves on behind what was used: to its end when the result is none. `loan` makes a
-    /// buffer for so many bytes; it may be longer.
+    /// The next whole frame of `bytes`, which moves on behind what was used: to its end when the result is none; then there is room
+    /// for more of a frame that has begun. `loan` makes a buffer for so many bytes; it may be longer.
     ///
     /// # Errors
     /// [`FrameError`]: the stream cannot be read further.
     pub fn poll<E>(
         &mut self,
         bytes: &mut &[u8],
-        loan: impl FnOnce(usize) -> Result<B, E>,
+        mut loan: impl FnMut(usize) -> Result<B, E>,
     ) -> Result<Option<(B, usize)>, FrameError<E>> {
         if self.body.is_none() {
             let width = self.framing.prefix.width();
@@ -229,11 +235,20 @@ impl<B: DerefMut<Target = [u8]>> FrameReader<B> {
             }
             let len = self.framing.prefix.decode(self.prefix);
             self.framing.check(len)?;
+            let room = room_for(bytes.len(), len);
+            let buffer = loan(room).map_err(FrameError::Loan)?;
             self.body = Some(Body {
-                buffer: loan(len).map_err(FrameError::Loan)?,
+                buffer,
+                room,
                 len,
                 have: 0,
             });
+        }
+        if let Some(body) = &mut self.body
+            && body.room < body.len
+            && body.room - body.have <= bytes.len()
+        {
+            body.grow(bytes.len(), loan).map_err(FrameError::Loan)?;
         }
         let part = take(bytes, self.room().len());
         self.room()[..part.len()].copy_from_slice(part);
@@ -247,12 +262,34 @@ impl<B: DerefMut<Target = [u8]>> FrameReader<B> {
     }
 }
 
+impl<B: DerefMut<Target = [u8]>> Body<B> {
+    /// Exchanges the buffer for a larger one; `more` bytes come at once.
+    fn grow<E>(&mut self, more: usize, loan: impl FnOnce(usize) -> Result<B, E>) -> Result<(), E> {
+        let room = room_for(self.have + more, self.len);
+        let mut larger = loan(room)?;
+        larger[..self.have].copy_from_slice(&self.buffer[..self.have]);
+        self.buffer = larger;
+        self.room = room;
+        Ok(())
+    }
+}
+
+/// How large a buffer is for a frame of `len` bytes of which so many have come.
+fn room_for(come: usize, len: usize) -> usize {
+    len.min(come.saturating_mul(ROOM_FOR_EACH).max(LEAST_ROOM_BYTES))
+}
+
 /// Takes `len` bytes off the front, or all.
 fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
     let (part, rest) = bytes.split_at(len.min(bytes.len()));
     *bytes = rest;
     part
 }
+
+/// Bytes of room for each that has come.
+const ROOM_FOR_EACH: usize = 4;
+/// What a frame gets of which nothing has come but its length.
+const LEAST_ROOM_BYTES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -272,13 +309,22 @@ mod tests {
         Ok(vec![0; len + 3])
     }
 
-    /// Reads a stream in pieces, each first into the room as a vectored read does.
+    /// Reads a stream in pieces, each first into the room as a vectored read does. What is held is a small multiple of what has come.
     fn read(framing: Framing, mut stream: &[u8], pieces: &[usize]) -> Result<Vec<Vec<u8>>, FrameError<()>> {
         let mut frames: FrameReader<Vec<u8>> = FrameReader::new(framing);
         let mut found = Vec::new();
         let mut pieces = pieces.iter().cycle();
+        let whole_len = stream.len();
         while !stream.is_empty() {
             let mut piece = take(&mut stream, *pieces.next().unwrap());
+            let come = whole_len - stream.len();
+            let loan = |len| {
+                assert!(
+                    len <= (come * ROOM_FOR_EACH).max(LEAST_ROOM_BYTES),
+                    "{len} bytes where {come} have come"
+                );
+                loan(len)
+            };
             let room = frames.room();
             let direct = take(&mut piece, room.len());
             room[..direct.len()].copy_from_slice(direct);
@@ -311,6 +357,22 @@ mod tests {
             }
             let framing = Framing { prefix, limit_bytes: 80 };
             prop_assert_eq!(read(framing, &stream, &pieces), Ok(bodies));
+        }
+
+        /// Buffers that grow lose nothing.
+        #[test]
+        fn large_frames_do_not_depend_on_splits(
+            lens in proptest::collection::vec(0usize..200_000, 1..5),
+            pieces in proptest::collection::vec(1usize..70_000, 1..8),
+        ) {
+            let framing = Framing { prefix: FramePrefix::U32Le, limit_bytes: 200_000 };
+            let bodies: Vec<Vec<u8>> = lens.iter().map(|len| (0..*len).map(|at| (at % 251) as u8).collect()).collect();
+            let mut stream = Vec::new();
+            for body in &bodies {
+                stream.extend_from_slice(&framing.encode(body.len()).unwrap());
+                stream.extend_from_slice(body);
+            }
+            prop_assert!(read(framing, &stream, &pieces) == Ok(bodies));
         }
 
         /// Any bytes are frames within the limit or an error; never a buffer beyond the limit.

@@ -102,7 +102,14 @@ impl Shared {
         let socket = self.table.insert(|id| {
             listener.sibling(id, SocketKind::Tcp, state.owner, Phase::Fresh, io, state.options)
         })?;
-        socket.lock().name.clone_from(&name);
+        let mut accepted = socket.lock();
+        accepted.name.clone_from(&name);
+        // Not read yet, but a reset is told.
+        if let Err(error) = socket.watch(&mut accepted) {
+            self.remove(&socket, &mut accepted);
+            return Err(error);
+        }
+        drop(accepted);
         state.received += 1;
         state.received_cs = self.clock.now_cs();
         self.emit(state, listener, EventKind::Accept, socket.id, &name);

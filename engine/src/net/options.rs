@@ -4,7 +4,8 @@ use super::frame::Framing;
 
 /// What a connection is told when it begins, or by [`Sockets::configure`](crate::Sockets::configure).
 ///
-/// The defaults are skynet's behaviour, but for the cap of what waits to be sent, which skynet does not have.
+/// The defaults are skynet's behaviour, but for two limits that skynet does not have: of what waits to be sent, and of how long that
+/// may take once the connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SocketOptions {
@@ -20,6 +21,9 @@ pub struct SocketOptions {
     /// How long nothing may arrive while the socket is being read, in centiseconds; 0, the default, is for ever. Of a stream of
     /// frames only whole frames count. After that the connection ends: an ERROR and a CLOSE.
     pub idle_cs: u32,
+    /// How long a peer may take nothing of what waits when the connection has been closed, in centiseconds: 60 seconds; 0 is for
+    /// ever. Then the rest is dropped. A shorter `idle_cs` counts here, too.
+    pub linger_cs: u32,
     /// How the stream is cut: none, the default, gives bytes as they come.
     pub framing: Option<Framing>,
 }
@@ -31,6 +35,7 @@ impl Default for SocketOptions {
             keepalive: true,
             queued_bytes: 256 << 20,
             idle_cs: 0,
+            linger_cs: 60_00,
             framing: None,
         }
     }
@@ -55,6 +60,11 @@ impl SocketOptions {
     /// With an end for silent connections.
     pub fn idle_cs(self, idle_cs: u32) -> SocketOptions {
         SocketOptions { idle_cs, ..self }
+    }
+
+    /// With another end for closed connections whose peers take nothing.
+    pub fn linger_cs(self, linger_cs: u32) -> SocketOptions {
+        SocketOptions { linger_cs, ..self }
     }
 
     /// With frames.

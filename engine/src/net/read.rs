@@ -1,11 +1,12 @@
 //! What arrives on a connection, from the system into the events of its owner.
 
-use std::io::{self, IoSliceMut};
+use std::io::IoSliceMut;
 use std::sync::Arc;
 
 use fulmar_arena::{BufMut, LoanError};
 use rustix::io::Errno;
 
+use super::address;
 use super::event::{self, EventKind};
 use super::frame::{FrameError, FrameTooLong};
 use super::shared::Shared;
@@ -53,9 +54,7 @@ impl Shared {
                     return true;
                 }
                 Err(ReadError::System(error)) => {
-                    // The system tells it once; to read on would look like the peer's end.
-                    state.reading = false;
-                    self.fail(socket, state, &io::Error::from(error));
+                    self.end(socket, state, &address::text(&error.into()));
                     return true;
                 }
                 Err(ReadError::Broken(reason)) => {
@@ -84,7 +83,7 @@ impl Shared {
         Ok(if filled { Step::More } else { Step::Drained })
     }
 
-    /// Reads the rest of the frame at hand into its place, and what follows into `scratch`.
+    /// Reads more of the frame at hand into its place, and what follows into `scratch`.
     fn read_frames(&self, socket: &Socket, state: &mut State, scratch: &mut [u8]) -> Result<Step, ReadError> {
         let (Some(io), Input::Frames(frames)) = (&state.io, &mut state.input) else {
             return Ok(Step::Drained);
@@ -129,6 +128,9 @@ impl Shared {
         state.reading = false;
         state.read_closed = true;
         self.report_close(socket, state);
+        if state.write_failed {
+            return self.remove(socket, state);
+        }
         // The write side stays; a watch that cannot be changed only costs a wake-up.
         let _ = socket.watch(state);
     }

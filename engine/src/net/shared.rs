@@ -1,7 +1,8 @@
 //! What every part of the sockets works on: the table, rounds of events, the events to the owners.
 //!
 //! # Invariants
-//! 1. A socket's lock is taken before any other, never while another is held but that of the round.
+//! 1. A socket's lock is taken before any other, never while another is held but that of the round, or of the listener that has just
+//!    accepted it.
 //! 2. Events of a socket are sent under its lock, so they keep their order.
 //! 3. A watched descriptor is closed only by [`Shared::remove`], which takes its entry out of the table, or by the next connect.
 
@@ -11,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fulmar_arena::sync::atomic::AtomicBool;
 use fulmar_arena::{Arena, BufMut};
+use socket2::SockRef;
 
 use super::address;
 use super::deadlines::Deadlines;
@@ -126,8 +128,19 @@ impl Shared {
             state.blocked = false;
             self.flush(socket, state);
         }
-        if ready.readable || ready.ended {
+        if ready.failed && !state.reading {
+            self.handle_failure(socket, state);
+        } else if ready.readable || ready.ended {
             self.handle_readable(socket, state, ready.ended, scratch);
+        }
+    }
+
+    /// A connection has an error, such as a reset, that no read will find.
+    fn handle_failure(&self, socket: &Socket, state: &mut State) {
+        let Some(io) = &state.io else { return };
+        // A pipe does not say, and a write that has found it has told it.
+        if let Ok(Some(error)) = SockRef::from(io).take_error() {
+            self.end(socket, state, &address::text(&error));
         }
     }
 
@@ -181,15 +194,16 @@ impl Shared {
             let _ = socket.watch(state);
             return;
         }
-        let idle_cs = u64::from(state.options.idle_cs);
-        if idle_cs == 0 || state.phase != Phase::Open || state.read_closed {
+        let Some(patience_cs) = state.patience_cs() else {
             return;
-        }
-        if !state.reading || state.held {
+        };
+        if state.phase == Phase::Closing {
+            state.silent_since_cs = state.silent_since_cs.max(state.sent_cs);
+        } else if !state.reading || state.held {
             state.silent_since_cs = now_cs; // nobody listens
         }
         let silent_cs = now_cs.saturating_sub(state.silent_since_cs);
-        match idle_cs.checked_sub(silent_cs) {
+        match patience_cs.checked_sub(silent_cs) {
             None | Some(0) => self.end(socket, state, "nothing received for too long"),
             Some(left_cs) => self.set_deadline(socket, state, left_cs),
         }
@@ -198,27 +212,31 @@ impl Shared {
     /// Begins to count silence, if the connection has a limit for it.
     pub(super) fn begin_silence(&self, socket: &Socket, state: &mut State) {
         state.silent_since_cs = self.clock.now_cs();
-        let idle_cs = u64::from(state.options.idle_cs);
-        if idle_cs > 0 && state.phase == Phase::Open && socket.kind != SocketKind::Listen {
-            self.set_deadline(socket, state, idle_cs);
+        if socket.kind != SocketKind::Listen
+            && let Some(patience_cs) = state.patience_cs()
+        {
+            self.set_deadline(socket, state, patience_cs);
         }
     }
 
-    /// An established socket has failed: it can only be closed now.
-    pub(super) fn fail(&self, socket: &Socket, state: &mut State, error: &io::Error) {
-        if state.phase == Phase::Closing {
-            return self.remove(socket, state);
+    /// Nothing more can be written: ERROR. Whoever reads still gets what has arrived, and then the end.
+    pub(super) fn fail_to_write(&self, socket: &Socket, state: &mut State, error: &io::Error) {
+        if !state.reading {
+            return self.end(socket, state, &address::text(error));
         }
-        if !std::mem::replace(&mut state.write_closed, true) {
+        if !std::mem::replace(&mut state.write_failed, true) {
             self.emit(state, socket, EventKind::Error, 0, &address::text(error));
         }
         state.outbox.clear();
     }
 
-    /// Ends a connection that breaks its limits: ERROR, CLOSE, and everything it held is given back.
+    /// Ends a connection that has failed or breaks its limits: ERROR, CLOSE, and everything it held is given back. Neither is told
+    /// twice, nor anything once the owner has closed it.
     pub(super) fn end(&self, socket: &Socket, state: &mut State, reason: &str) {
         if state.phase != Phase::Closing {
-            self.emit(state, socket, EventKind::Error, 0, reason);
+            if !state.write_failed {
+                self.emit(state, socket, EventKind::Error, 0, reason);
+            }
             self.report_close(socket, state);
         }
         self.remove(socket, state);

@@ -27,7 +27,7 @@ pub enum SocketKind {
     Udp,
     /// A foreign descriptor.
     Bind,
-    /// Closed by its owner; the rest of what it was given is being sent.
+    /// Closed by its peer, or by its owner, while the rest of what it was given is being sent.
     Closing,
 }
 
@@ -47,7 +47,9 @@ pub(super) struct State {
     pub(super) reading: bool,
     /// Listed as waiting for its owner's mailbox.
     pub(super) held: bool,
-    pub(super) write_closed: bool,
+    /// A write has failed, and the owner knows.
+    pub(super) write_failed: bool,
+    /// The peer has sent all it will.
     pub(super) read_closed: bool,
     pub(super) close_reported: bool,
     /// For a listener, those of what it accepts.
@@ -64,7 +66,7 @@ pub(super) struct State {
     pub(super) destination: Option<SocketAddr>,
     /// When it is looked at next; other entries in the deadlines are stale.
     pub(super) deadline_cs: Option<u64>,
-    /// Since when nothing has arrived.
+    /// Since when nothing has arrived; of a closed one, since when it has been closed.
     pub(super) silent_since_cs: u64,
     pub(super) received: u64,
     pub(super) sent: u64,
@@ -99,6 +101,19 @@ impl AsFd for Io {
         match self {
             Io::Fd(fd) => fd.as_fd(),
             Io::Udp(udp) => udp.as_fd(),
+        }
+    }
+}
+
+impl State {
+    /// For how long nothing may arrive, or once it is closed be taken by the peer; none when that is not limited.
+    pub(super) fn patience_cs(&self) -> Option<u64> {
+        let limit = |cs: u32| (cs > 0).then_some(u64::from(cs));
+        let idle_cs = limit(self.options.idle_cs);
+        match self.phase {
+            Phase::Open if !self.read_closed => idle_cs,
+            Phase::Closing => idle_cs.into_iter().chain(limit(self.options.linger_cs)).min(),
+            _ => None,
         }
     }
 }
@@ -148,7 +163,7 @@ impl Socket {
                 watched: false,
                 reading: false,
                 held: false,
-                write_closed: false,
+                write_failed: false,
                 read_closed: false,
                 close_reported: false,
                 options,

@@ -132,7 +132,7 @@ impl Sockets {
         self.0.begin_silence(&socket, &mut state);
         self.0.emit(&state, &socket, EventKind::Connect, 0, text);
         if let Err(error) = socket.watch(&mut state) {
-            self.0.fail(&socket, &mut state, &error);
+            self.0.end(&socket, &mut state, &address::text(&error));
         }
     }
 
@@ -149,7 +149,8 @@ impl Sockets {
         }
     }
 
-    /// Closes: CLOSE follows at once, what waits is still sent, then the descriptor goes.
+    /// Closes: CLOSE follows at once, what waits is still sent, as long as the peer takes some of it now and then
+    /// ([`SocketOptions::linger_cs`]), then the descriptor goes.
     pub fn close(&self, caller: Handle, id: i32) {
         self.0.close(caller, id, true);
     }
@@ -273,7 +274,7 @@ impl Sockets {
                 let state = socket.lock();
                 (state.phase != Phase::Gone).then(|| SocketInfo {
                     id: socket.id,
-                    kind: if state.phase == Phase::Closing {
+                    kind: if state.phase == Phase::Closing || state.read_closed {
                         SocketKind::Closing
                     } else {
                         socket.kind

@@ -101,7 +101,7 @@ impl Shared {
     }
 
     fn send_to(&self, socket: &Socket, state: &mut State, buf: Buf, urgency: Urgency) -> bool {
-        if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_closed {
+        if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_failed {
             return false;
         }
         match socket.kind {
@@ -161,7 +161,7 @@ impl Shared {
                 }
                 Err(Errno::AGAIN) => state.blocked = true,
                 Err(Errno::INTR) => {}
-                Err(error) => return self.fail(socket, state, &error.into()),
+                Err(error) => return self.fail_to_write(socket, state, &error.into()),
             }
         }
         if state.phase == Phase::Closing {
@@ -175,7 +175,7 @@ impl Shared {
     /// The system tells when it has room again; of a socket that nobody has started too.
     fn await_room(&self, socket: &Socket, state: &mut State) {
         if let Err(error) = socket.keep_watched(state) {
-            self.fail(socket, state, &error);
+            self.fail_to_write(socket, state, &error);
         }
     }
 
@@ -194,6 +194,9 @@ impl Shared {
         }
         if !in_order {
             self.flush(&socket, &mut state); // what was sent by now has gone, as far as there was room
+            if state.phase == Phase::Gone {
+                return;
+            }
         }
         if caller != state.owner && !state.close_reported {
             self.emit_to(caller, id, EventKind::Close, 0, "");
@@ -204,6 +207,7 @@ impl Shared {
         }
         state.phase = Phase::Closing;
         state.reading = false;
+        self.begin_silence(&socket, &mut state);
         if socket.watch(&mut state).is_err() {
             self.remove(&socket, &mut state);
         }

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::gate_frames::{Framing, TooLong, Unfinished};
+use fulmar_arena::BufMut;
+
 use crate::{
-    Body, Context, Event, EventKind, Handle, ListenOptions, Message, MessageType, Module, Service, StartError,
+    Body, Context, Event, EventKind, FrameError, FramePrefix, FrameReader, Framing, Handle, ListenOptions,
+    Message, MessageType, Module, Service, StartError,
 };
 
 /// The module `gate`. Its argument is `<S|L> <watchdog> <address> <client type> <max>`: frames with lengths of two or four
@@ -34,8 +36,8 @@ impl Module for Gate {
             broker: None,
             client_type: MessageType::CLIENT,
             framing: Framing {
-                header_bytes: 2,
-                limit_bytes: LIMIT_BYTES,
+                prefix: FramePrefix::U16Be,
+                limit_bytes: MOST_BYTES,
             },
             max: 0,
             connections: HashMap::new(),
@@ -53,11 +55,10 @@ struct Running {
     connections: HashMap<i32, Connection>,
 }
 
-#[derive(Default)]
 struct Connection {
     /// Who gets the frames, and in whose name.
     agent: Option<(Handle, Handle)>,
-    begun: Unfinished,
+    frames: FrameReader<BufMut>,
 }
 
 impl Service for Running {
@@ -99,9 +100,9 @@ impl Running {
             Ok(max) if max > 0 => max,
             _ => return Err(StartError::new("Need max connection")),
         };
-        self.framing.header_bytes = match style {
-            "S" => 2,
-            "L" => 4,
+        self.framing.prefix = match style {
+            "S" => FramePrefix::U16Be,
+            "L" => FramePrefix::U32Be,
             _ => return Err(StartError::new("Invalid data header style")),
         };
         if client_type != 0 {
@@ -203,43 +204,43 @@ impl Running {
         if self.connections.len() >= self.max {
             return cx.engine().sockets().shutdown(cx.handle(), id);
         }
-        self.connections.insert(id, Connection::default());
+        let connection = Connection {
+            agent: None,
+            frames: FrameReader::new(self.framing),
+        };
+        self.connections.insert(id, connection);
         cx.log(format!("socket open: {id:x}"));
         self.tell(cx, 0, format!("{id} open {id} {address}:0").as_bytes());
     }
 
-    fn handle_data(&mut self, cx: &Context, id: i32, bytes: &[u8]) {
-        let Some(connection) = self.connections.get_mut(&id) else {
-            cx.log(format!("Drop unknown connection {id} message"));
-            return cx.engine().sockets().shutdown(cx.handle(), id);
-        };
-        let agent = connection.agent;
-        let mut begun = std::mem::take(&mut connection.begun);
-        let fed = self.framing.feed(&mut begun, bytes, |frame| {
-            if !frame.is_empty() {
-                self.pass_on(cx, id, agent, frame);
+    fn handle_data(&mut self, cx: &Context, id: i32, mut bytes: &[u8]) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&id) else {
+                cx.log(format!("Drop unknown connection {id} message"));
+                return cx.engine().sockets().shutdown(cx.handle(), id);
+            };
+            let agent = connection.agent;
+            match connection.frames.poll(&mut bytes, |len| cx.loan(len)) {
+                Ok(None) => return,
+                Ok(Some((_, 0))) => {}
+                Ok(Some((frame, _))) => self.pass_on(cx, id, agent, frame),
+                Err(FrameError::TooLong(_)) => {
+                    cx.log("Recv socket message > 16M");
+                    return cx.engine().sockets().shutdown(cx.handle(), id);
+                }
+                Err(FrameError::Loan(error)) => return self.give_up(cx, id, &error.to_string()),
             }
-        });
-        if let Some(connection) = self.connections.get_mut(&id) {
-            connection.begun = begun;
-        }
-        if fed == Err(TooLong) {
-            cx.log("Recv socket message > 16M");
-            cx.engine().sockets().shutdown(cx.handle(), id);
         }
     }
 
-    fn pass_on(&self, cx: &Context, id: i32, agent: Option<(Handle, Handle)>, frame: &[u8]) {
+    fn pass_on(&self, cx: &Context, id: i32, agent: Option<(Handle, Handle)>, frame: BufMut) {
         let (to, source) = match (self.broker, agent) {
             (Some(broker), _) => (broker, cx.handle()),
             (None, Some(agent)) => agent,
-            (None, None) => return self.tell(cx, id, &[format!("{id} data ").as_bytes(), frame].concat()),
+            (None, None) => return self.tell(cx, id, &[format!("{id} data ").as_bytes(), &frame].concat()),
         };
-        match cx.bytes(frame) {
-            // A receiver that has gone is the watchdog's business.
-            Ok(body) => drop(cx.send_as(source, to, self.client_type, id, body)),
-            Err(error) => self.give_up(cx, id, &error.to_string()),
-        }
+        // A receiver that has gone is the watchdog's business.
+        let _ = cx.send_as(source, to, self.client_type, id, Body::Block(frame));
     }
 
     fn tell(&self, cx: &Context, session: i32, text: &[u8]) {
@@ -266,8 +267,8 @@ fn service_of(cx: &Context, word: &str) -> Option<Handle> {
     }
 }
 
-/// The first length that is too long.
-const LIMIT_BYTES: usize = 16 << 20;
+/// The longest frame.
+const MOST_BYTES: usize = (16 << 20) - 1;
 
 /// Connections that wait for their acceptance.
 const BACKLOG: i32 = 128;

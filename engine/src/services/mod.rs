@@ -2,6 +2,5 @@
 //! [gate](gate::Gate).
 
 pub mod gate;
-mod gate_frames;
 pub mod harbor;
 pub mod logger;

@@ -14,6 +14,8 @@ use fulmar_engine::{
     ServiceOptions, SocketOptions,
 };
 
+use socket2::SockRef;
+
 use crate::harness::{Net, buf, wait_until};
 
 fn limited(capacity: usize, policy: Policy) -> Net {
@@ -81,6 +83,26 @@ fn a_mailbox_that_blocks_does_not_stop_the_other_sockets() {
     );
     assert_eq!(net.data(24), b"for the one that is busy");
     net.end(client);
+}
+
+#[test]
+fn what_has_arrived_is_read_after_a_write_has_failed() {
+    let net = limited(1, Policy::Block);
+    let (_, port) = net.listen(&ListenOptions::default());
+    let (id, mut client) = net.accept(port);
+    rest(&net, 300);
+    rest(&net, 0);
+    client.write_all(b"arrived").unwrap();
+    SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    thread::sleep(Duration::from_millis(50));
+    assert!(net.sockets().send(id, buf(b"into the void"), false));
+    assert!(!net.sockets().send(id, buf(b"once more"), false));
+    assert_eq!(net.expect(EventKind::Error).id, id);
+    assert_eq!(net.expect(EventKind::Data).bytes, b"arrived");
+    assert_eq!(net.expect(EventKind::Close).id, id);
+    assert_eq!(net.sockets().info().len(), 1);
+    net.end(());
 }
 
 #[test]

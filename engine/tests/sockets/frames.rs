@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use fulmar_arena::Arena;
 use fulmar_engine::{EventKind, FramePrefix, Framing, ListenOptions, SocketOptions};
 
 use crate::harness::{Net, buf, wait_until};
@@ -73,6 +74,39 @@ fn a_frame_beyond_the_limit_ends_the_connection() {
     let _ = client.read(&mut [0]);
     assert_eq!(net.sockets().info().len(), 1);
     net.end(client);
+}
+
+#[test]
+fn a_length_is_a_claim_that_costs_little() {
+    const CLAIMED: usize = 1 << 30;
+    const CONNECTIONS: usize = 50;
+    let net = Net::start();
+    let (_, port) = net.listen(&ListenOptions::default().accepted(framed(FramePrefix::U32Be, CLAIMED)));
+    let before = Arena::process().stats().live_bytes;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let (_, mut client) = net.accept(port);
+        client.write_all(&(CLAIMED as u32).to_be_bytes()).unwrap();
+        client.write_all(&[1; 10_000]).unwrap();
+        clients.push(client);
+    }
+    let received = || {
+        net.sockets()
+            .info()
+            .iter()
+            .map(|socket| socket.received)
+            .sum::<u64>()
+    };
+    let all = (CONNECTIONS * 10_005) as u64; // the listener counts connections
+    wait_until(|| received() == all, || format!("{} bytes arrive", received()));
+    let held = Arena::process().stats().live_bytes - before;
+    assert!(held < 8 * all, "{held} bytes are held");
+    net.expect_silence();
+    drop(clients);
+    for _ in 0..CONNECTIONS {
+        net.expect(EventKind::Close);
+    }
+    net.end(());
 }
 
 #[test]

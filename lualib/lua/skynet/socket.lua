@@ -47,9 +47,7 @@ local function pause(s, size)
 	if s.paused ~= nil then
 		return
 	end
-	if size then
-		skynet.error(("Pause socket (%d) size : %d"):format(s.id, size))
-	end
+	skynet.error(("Pause socket (%d)"):format(s.id) .. (size and (" size : %d"):format(size) or ""))
 	driver.pause(s.id)
 	s.paused = true
 	skynet.yield()	-- what is on its way still comes
@@ -382,7 +380,7 @@ end
 function socket.abandon(id)
 	local s = pool[id]
 	if s then
-		if s.buffer then
+		if s.buffer and not s.waiting then
 			driver.clear(s.buffer, s.pool)
 		end
 		s.connected = false

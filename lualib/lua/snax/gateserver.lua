@@ -10,7 +10,7 @@ local MAX_CLIENTS = 1024
 -- What a connection is, by its id; what is not here was refused, or is gone.
 local OPEN = "open"
 local HALF = "half-closed"	-- by the peer; what the handler writes still goes out until it closes, too
-local CLOSING = "closing"	-- by us; its end has not been reported yet
+local CLOSING = "closing"	-- by us, or it has failed; its end has not been reported yet
 local connection = {}
 local clients = 0	-- those that are not half-closed
 
@@ -126,7 +126,13 @@ function gateserver.start(handler)
 			return
 		end
 		driver.shutdown(fd)
-		if connection[fd] and handler.error then
+		local state = connection[fd]
+		if state == OPEN then
+			connection[fd] = CLOSING	-- its end follows
+		elseif state == HALF then
+			connection[fd] = nil
+		end
+		if state and handler.error then
 			handler.error(fd, text)
 		end
 	end

@@ -12,6 +12,7 @@ local skynet = require "skynet"
 require "skynet.manager"
 local crypt = require "skynet.crypt"
 local socket = require "skynet.socket"
+local driver = require "skynet.socketdriver"
 
 local KEY_BYTES = 8
 local BUFFER_BYTES = 8192
@@ -73,7 +74,8 @@ local function run_slave(conf)
 		local result = table.pack(pcall(authenticate, fd))
 		done = true
 		-- what else it sends is for nobody; the master closes it
-		socket.pause(fd)
+		driver.pause(fd)
+		skynet.yield()
 		socket.abandon(fd)
 		if result[2] == LOST then
 			skynet.error(("auth failed: socket (fd = %d) closed"):format(fd))
