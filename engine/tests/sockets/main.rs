@@ -8,4 +8,5 @@ mod ends;
 mod frames;
 mod harness;
 mod places;
+mod storms;
 mod strangers;

@@ -156,6 +156,21 @@ fn our_end(peer: std::net::SocketAddr) -> std::os::fd::OwnedFd {
 }
 
 #[test]
+fn a_pipe_that_is_read_still_blocks_for_others() {
+    let net = Net::start();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let id = net.sockets().bind(net.owner, reader.as_raw_fd()).unwrap();
+    assert_eq!(net.expect(EventKind::Connect).text(), "binding");
+    writer.write_all(b"through the pipe").unwrap();
+    assert_eq!(net.data(16), b"through the pipe");
+    let flags = rustix::fs::fcntl_getfl(&reader).unwrap();
+    assert!(!flags.contains(rustix::fs::OFlags::NONBLOCK));
+    drop(writer);
+    assert_eq!(net.expect(EventKind::Close).id, id);
+    net.end(reader);
+}
+
+#[test]
 fn a_foreign_descriptor_is_read_and_stays_open() {
     let net = Net::start();
     let (ours, mut theirs) = UnixStream::pair().unwrap();
