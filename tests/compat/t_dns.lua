@@ -170,10 +170,107 @@ try.main(function()
 		socket.close(stranger)
 	end)
 
-	try.ours("answers that are truncated, cut short or about others are refused", function()
+	-- Listens for streams where the name server is; f(query, write) says what it likes, then the stream is closed, unless it
+	-- returns true.
+	local streams = 0
+	local function serve_streams(f)
+		local id = socket.listen("127.0.0.1", port)
+		socket.start(id, function(fd)
+			streams = streams + 1
+			socket.start(fd)
+			local query = socket.read(fd, string.unpack(">I2", socket.read(fd, 2)))
+			if f(query, function(bytes) socket.write(fd, bytes) end) then
+				socket.readall(fd)
+			end
+			socket.close(fd)
+		end)
+		return id
+	end
+	local function truncated(query, say)
+		say(answer(query, { record(ASKED, 1, 60, FALSE) }, { flags = 0x8380 }))
+	end
+
+	try.ours("an answer that is truncated is asked for over a stream, once", function()
+		script = function(query, say)
+			truncated(query, say)
+			truncated(query, say)
+		end
+		local many = {}
+		for i = 1, 200 do many[i] = "\1\2\3" .. string.char(i) end
+		local whole = tells(60, table.unpack(many))
+		for name, write in pairs {
+			at_once = function(bytes, write) write(string.pack(">s2", bytes)) end,
+			piecemeal = function(bytes, write)
+				for byte in string.pack(">s2", bytes):sub(1, 40):gmatch "." do
+					write(byte)
+					skynet.yield()
+				end
+				write(string.pack(">s2", bytes):sub(41))
+			end,
+			with_more_behind = function(bytes, write) write(string.pack(">s2s2", bytes, bytes)) end,
+		} do
+			streams = 0
+			local id = serve_streams(function(query, out)
+				whole(query, function(bytes) write(bytes, out) end)
+				return true
+			end)
+			local first, all = dns.resolve(name .. ".test")
+			try.equal(first, "1.2.3.1")
+			try.equal(#all, 200)
+			try.equal(all[200], "1.2.3.200")
+			try.equal(streams, 1)
+			dns.resolve(name .. ".test")
+			try.equal(streams, 1)
+			socket.close(id)
+		end
+	end)
+
+	try.ours("a stream that lies, breaks off or is not there: an error at once", function()
+		script = truncated
+		local function others() return { record(ASKED, 1, 60, FALSE) } end
+		local lies = {
+			nothing = function() end,
+			half_a_length = function(_, write) write "\1" end,
+			an_empty_answer = function(_, write) write "\0\0" end,
+			half_an_answer = function(query, write) write(string.pack(">s2", answer(query, others())):sub(1, -2)) end,
+			garbage = function(_, write) write(("\255"):rep(70000)) end,
+			truncated_again = function(query, write) write(string.pack(">s2", answer(query, others(), { flags = 0x8380 }))) end,
+			no_such_name = function(query, write) write(string.pack(">s2", answer(query, {}, { flags = 0x8183 }))) end,
+			another_id = function(query, write)
+				write(string.pack(">s2", answer(query, others(), { id = (string.unpack(">H", query) + 1) % 65536 })))
+			end,
+			another_question = function(query, write) write(string.pack(">s2", answer(query, others(), { question = EVIL .. "\0\1\0\1" }))) end,
+			the_question = function(query, write) write(string.pack(">s2", query)) end,
+		}
+		for name, lie in pairs(lies) do
+			local id = serve_streams(lie)
+			try.raises("timeout or no answer", dns.resolve, "lie.test")
+			socket.close(id)
+		end
+		try.raises("timeout or no answer", dns.resolve, "lie.test")
+		script = tells(60, TRUE)
+		try.equal((dns.resolve "lie.test"), "1.2.3.4")
+	end)
+
+	try.ours("while a stream is slow the true datagram is taken, and the stream is closed", function()
+		local id = serve_streams(function() return true end)
+		script = function(query, say)
+			truncated(query, say)
+			skynet.timeout(5, function() say(answer(query, { record(ASKED, 1, 60, TRUE) })) end)
+		end
+		try.equal((dns.resolve "slow.test"), "1.2.3.4")
+		socket.close(id)
+		try.until_true(function()
+			for _, record in ipairs(socket.netstat()) do
+				if record.type ~= "UDP" then return false end
+			end
+			return true
+		end)
+	end)
+
+	try.ours("answers that are cut short or about others are refused", function()
 		local good = 12 + #"\7refused\4test\0" + 4 + 16
 		local answers = {
-			function(query) return answer(query, { record(ASKED, 1, 60, FALSE) }, { flags = 0x8380 }) end,
 			function(query) return answer(query, { record(EVIL, 1, 60, FALSE) }) end,
 			function(query) return answer(query, { record(ASKED, 1, 60, "\6\6\6") }) end,
 			function(query) return answer(query, { record(ASKED, 1, 60, FALSE) }, { cut = good - 1 }) end,

@@ -13,7 +13,7 @@ local dns = {
 }
 
 local server	-- the name server: address, port; while its socket is open: ip, id, used (when last)
-local asking = {}	-- id of a question -> question, name, token, and in the end addresses or failed
+local asking = {}	-- id of a question -> what `ask` makes, and in the end addresses and ttl, or failed
 local cache = {}	-- "4name" or "6name" -> addresses, expires
 local cached = 0
 local hosts	-- path, [4] and [6]: name -> addresses
@@ -76,20 +76,18 @@ local function keep(key, addresses, ttl)
 	cache[key] = { addresses = addresses, expires = skynet.now() + ttl * 100 }
 end
 
--- A datagram has arrived. What does not come from the server, or answers no question of ours, is ignored: the true answer may
--- still come.
-local function on_datagram(data, from)
-	local address, port = socket.udp_address(from)
-	if address ~= server.ip or port ~= server.port then
-		return
-	end
-	local asked = asking[core.id(data)]
-	if not asked then
-		return
-	end
-	local addresses, ttl = core.answer(asked.question, data)
+-- Takes an answer: true when it is one to the question. What is truncated is asked for again, where there is room for it.
+local function take(asked, data, ask_again)
+	local addresses, ttl, truncated = core.answer(asked.question, data)
 	if addresses == nil then
-		return
+		return false
+	end
+	if truncated and ask_again then
+		if not asked.again then
+			asked.again = true
+			skynet.fork(ask_again, asked)
+		end
+		return true
 	end
 	if addresses then
 		asked.addresses, asked.ttl = {}, ttl
@@ -100,6 +98,38 @@ local function on_datagram(data, from)
 		asked.failed = true
 	end
 	skynet.wakeup(asked)
+	return true
+end
+
+-- Asks over a stream. A server that gives no answer there has failed.
+local function ask_stream(asked)
+	local id = socket.open(asked.server.ip, asked.server.port)
+	local taken = false
+	if id then
+		asked.stream = id
+		socket.write(id, string.pack(">s2", asked.question))
+		local header = not asked.ended and socket.read(id, 2)
+		local length = header and string.unpack(">I2", header) or 0
+		local data = length > 0 and socket.read(id, length)
+		taken = data and take(asked, data)
+		socket.close(id)
+	end
+	if not taken then
+		asked.failed = true
+		skynet.wakeup(asked)
+	end
+end
+
+-- A datagram has arrived. What does not come from the server is ignored: the true answer may still come.
+local function on_datagram(data, from)
+	local address, port = socket.udp_address(from)
+	if address ~= server.ip or port ~= server.port then
+		return
+	end
+	local asked = asking[core.id(data)]
+	if asked then
+		take(asked, data, ask_stream)
+	end
 end
 
 local function close_server()
@@ -183,11 +213,15 @@ local function ask(name, ipv6)
 		end
 		id = core.id(question)
 	until not asking[id]
-	local asked = { question = question }
 	socket.write(open_server(), question)
+	local asked = { question = question, server = server }
 	asking[id] = asked
 	skynet.sleep(TIMEOUT, asked)
 	asking[id] = nil
+	asked.ended = true
+	if asked.stream then
+		socket.shutdown(asked.stream)
+	end
 	if not asked.addresses and not asked.failed then
 		skynet.error(("DNS query %s timeout"):format(name))
 	end

@@ -64,10 +64,10 @@ native! {
 }
 
 native! {
-    /// `answer(question, bytes) -> addresses, ttl`: one address a line. Otherwise false and the reason; nil when the bytes are no
-    /// answer to that question.
+    /// `answer(question, bytes) -> addresses, ttl`: one address a line. Otherwise false, the reason, and whether that is that the
+    /// answer is truncated; nil when the bytes are no answer to that question.
     fn answer(state) {
-        // SAFETY: the checks come first; what was read is dropped before anything is pushed. Stack: two results.
+        // SAFETY: the checks come first; what was read is dropped before anything is pushed. Stack: at most three results.
         unsafe {
             let (question, bytes) = (check_bytes(state, 1), check_bytes(state, 2));
             let mut read = Err(Refusal::Foreign);
@@ -92,7 +92,8 @@ native! {
                 Err(refusal) => {
                     ffi::lua_pushboolean(state, 0);
                     stack::push_text(state, refusal.to_string());
-                    Ok(2)
+                    ffi::lua_pushboolean(state, (refusal == Refusal::Truncated).into());
+                    Ok(3)
                 }
             }
         }
