@@ -36,6 +36,7 @@ mod read_buffer;
 pub mod seri;
 mod signal;
 mod snlua;
+mod socket_options;
 mod socketdriver;
 mod sproto;
 mod stack;

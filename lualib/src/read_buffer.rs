@@ -8,6 +8,7 @@ use fulmar_arena::BufMut;
 use mlua::ffi::{self, lua_State};
 
 use crate::boxed::{self, Boxed};
+use crate::seri::ATTACH_MIN_BYTES;
 use crate::stack::{self, Failure, native};
 use crate::vm::{Vm, frame};
 
@@ -18,12 +19,15 @@ pub(crate) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"readline", readline),
     (c"readall", readall),
     (c"clear", clear),
+    (c"frame", next_frame),
 ];
 
 /// Bytes that have arrived and were not read.
 #[derive(Default)]
 struct ReadBuffer {
     blocks: VecDeque<BufMut>,
+    /// Each block is a frame, and taken out as such. An empty one is one, too.
+    framed: bool,
     /// Bytes of the first block that were read.
     read: usize,
     len: usize,
@@ -42,14 +46,25 @@ impl Boxed for ReadBuffer {
 
 impl ReadBuffer {
     fn push(&mut self, block: BufMut) {
-        if !block.is_empty() {
+        if !block.is_empty() || self.framed {
             self.len += block.len();
             self.blocks.push_back(block);
         }
     }
 
+    /// What is here, as those see it who must not let it grow without end.
+    fn weight(&self) -> usize {
+        match self.framed {
+            true => self.len + self.blocks.len() * FRAME_WEIGHT,
+            false => self.len,
+        }
+    }
+
     fn clear(&mut self) {
-        *self = ReadBuffer::default();
+        *self = ReadBuffer {
+            framed: self.framed,
+            ..ReadBuffer::default()
+        };
     }
 
     /// The next `len` bytes, of at most `self.len`; they stay until [`ReadBuffer::skip`].
@@ -145,10 +160,16 @@ unsafe fn buffer_at(state: *mut lua_State) -> Result<*mut ReadBuffer, Failure> {
     }
 }
 
-/// `buffer() -> buffer`
+/// `buffer([framed]) -> buffer`
 unsafe extern "C-unwind" fn buffer(state: *mut lua_State) -> c_int {
     // SAFETY: nothing is owned. Stack: one result.
-    unsafe { boxed::push::<ReadBuffer>(state) };
+    unsafe {
+        let framed = ffi::lua_toboolean(state, 1) != 0;
+        boxed::push::<ReadBuffer>(state);
+        if let Some(buffer) = boxed::at::<ReadBuffer>(state, -1) {
+            (*buffer).framed = framed;
+        }
+    }
     1
 }
 
@@ -165,7 +186,7 @@ native! {
                 block.set_len(len.min(block.len()));
                 (*buffer).push(block);
             }
-            ffi::lua_pushinteger(state, (*buffer).len as ffi::lua_Integer);
+            ffi::lua_pushinteger(state, (*buffer).weight() as ffi::lua_Integer);
             Ok(1)
         }
     }
@@ -234,6 +255,31 @@ native! {
 }
 
 native! {
+    /// `frame(buffer) -> string | nothing`: the next frame. A large one is not copied.
+    fn next_frame(state) {
+        // SAFETY: see `take`; `strings` frees a block that it cannot make a string of. Stack: at most one result.
+        unsafe {
+            let buffer = buffer_at(state)?;
+            let Some(first) = (*buffer).blocks.front() else { return Ok(0) };
+            let bytes: *const [u8] = &raw const **first;
+            let is_copied = bytes.len() < ATTACH_MIN_BYTES;
+            if is_copied {
+                (*buffer).busy = frame();
+                ffi::lua_pushlstring(state, bytes.cast(), bytes.len());
+                (*buffer).busy = 0;
+            }
+            let Some(block) = (*buffer).blocks.pop_front() else { return Ok(0) };
+            (*buffer).len -= block.len();
+            if !is_copied {
+                let strings = &raw const *(*Vm::of(state)).strings;
+                (*strings).push(state, block.freeze());
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
     /// `clear(buffer, pool)`
     fn clear(state) {
         // SAFETY: no Lua code runs in here.
@@ -246,6 +292,8 @@ native! {
     }
 }
 
+/// What a frame weighs besides its bytes.
+const FRAME_WEIGHT: usize = 64;
 /// What the buffer for joined strings may keep.
 const KEPT_BYTES: usize = 64 << 10;
 

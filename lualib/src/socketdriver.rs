@@ -12,6 +12,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::core;
 use crate::read_buffer;
+use crate::socket_options;
 use crate::stack::{self, Failure, native};
 use crate::tasks::take_body;
 use crate::vm::Vm;
@@ -40,6 +41,8 @@ const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"udp_address", udp_address),
     (c"resolve", resolve),
     (c"broadcast", broadcast),
+    (c"options", options),
+    (c"configure", configure),
 ];
 
 /// Opens the module.
@@ -255,13 +258,17 @@ native! {
 }
 
 native! {
-    /// `connect(addr [, port]) -> id`
+    /// `connect(addr [, port [, options]]) -> id`
     fn connect(state) {
-        // SAFETY: pushes an integer.
+        // SAFETY: the options come before anything is owned. Pushes an integer.
         unsafe {
+            let mut options = SocketOptions::default();
+            if ffi::lua_isnoneornil(state, 3) == 0 {
+                socket_options::read(state, 3, &mut options)?;
+            }
             let (host, port) = host_port(state, 1)?;
             let me = (*Vm::of(state)).context.handle();
-            let id = sockets(state).connect(me, &host, port, &SocketOptions::default()).map_err(|error| error.to_string())?;
+            let id = sockets(state).connect(me, &host, port, &options).map_err(|error| error.to_string())?;
             ffi::lua_pushinteger(state, id.into());
             Ok(1)
         }
@@ -269,19 +276,53 @@ native! {
 }
 
 native! {
-    /// `listen(host, port [, backlog]) -> id`
+    /// `listen(host, port [, backlog | options]) -> id`
     fn listen(state) {
         // SAFETY: checks come first. Pushes an integer.
         unsafe {
             check_text(state, 1);
             let port = ffi::luaL_optinteger(state, 2, 0);
-            let backlog = ffi::luaL_optinteger(state, 3, BACKLOG);
+            let mut options = ListenOptions::default().backlog(BACKLOG);
+            if ffi::lua_type(state, 3) == ffi::LUA_TTABLE {
+                socket_options::read_listen(state, 3, &mut options)?;
+            } else {
+                let backlog = ffi::luaL_optinteger(state, 3, BACKLOG.into());
+                options.backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+            }
             let host = stack::text_at(state, 1).unwrap_or_default();
             let me = (*Vm::of(state)).context.handle();
             let Ok(port) = u16::try_from(port) else { return Err("Listen error".into()) };
-            let options = ListenOptions::default().backlog(i32::try_from(backlog).unwrap_or(i32::MAX));
             let id = sockets(state).listen(me, &host, port, &options).map_err(|_| "Listen error")?;
             ffi::lua_pushinteger(state, id.into());
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `options(id) -> options | nil`
+    fn options(state) {
+        // SAFETY: the check may raise; nothing is owned. Stack: one result.
+        unsafe {
+            match sockets(state).options(id_at(state, 1)) {
+                Some(options) => socket_options::push(state, &options),
+                None => ffi::lua_pushnil(state),
+            }
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `configure(id, options) -> boolean`: those that are given.
+    fn configure(state) {
+        // SAFETY: the checks may raise; nothing is owned. Stack: one result.
+        unsafe {
+            let id = id_at(state, 1);
+            let mut options = sockets(state).options(id).unwrap_or_default();
+            socket_options::read(state, 2, &mut options)?;
+            let done = sockets(state).configure(id, &options);
+            ffi::lua_pushboolean(state, done.into());
             Ok(1)
         }
     }
@@ -609,4 +650,4 @@ native! {
 }
 
 /// Connections that wait for their acceptance.
-const BACKLOG: ffi::lua_Integer = 32;
+const BACKLOG: i32 = 32;

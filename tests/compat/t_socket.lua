@@ -1,5 +1,6 @@
 -- Sockets as their owner sees them: what can be written, how connections end, and who reads them after another.
 local skynet = require "skynet"
+require "skynet.manager"
 local try = require "try"
 
 local roles = {}
@@ -280,6 +281,174 @@ try.main(function()
 		socket.close_fd(far)
 		try.values({ false, "" }, socket.read(id))
 		socket.close(id)
+		socket.close(l)
+	end)
+
+	-- Connections with options; `far` is the accepted end.
+	local function pair_with(listening, opening, starting)
+		local l, _, p = socket.listen("127.0.0.1", 0, listening)
+		local far
+		socket.start(l, function(fd)
+			try.yes(socket.start(fd, nil, starting))
+			far = fd
+		end)
+		local id = try.yes(socket.open("127.0.0.1", p, opening))
+		try.until_true(function() return far end)
+		socket.close(l)
+		return id, far
+	end
+	local FORMATS = { "s1", ">s2", "<s2", ">s4", "<s4" }
+
+	try.ours("frames: what string.pack makes is read whole, and written so", function()
+		for _, format in ipairs(FORMATS) do
+			local id, far = pair_with({ frame = format })
+			local longest = format == "s1" and 255 or 65535
+			local texts = { "", "one", ("x"):rep(longest), "", "four" }
+			local packed = {}
+			for i, text in ipairs(texts) do packed[i] = string.pack(format, text) end
+			packed = table.concat(packed)
+			socket.write(id, packed:sub(1, 7))
+			skynet.yield()
+			socket.write(id, packed:sub(8))
+			for _, text in ipairs(texts) do
+				try.equal(socket.read(far), text)
+				try.equal(socket.write(far, text), true)
+			end
+			try.equal(socket.read(id, #packed), packed)
+			socket.close(id)
+			try.values({ false, "" }, socket.read(far))
+			socket.close(far)
+		end
+	end)
+	try.ours("frames on both sides, large ones, and ones that are too long", function()
+		local options = { frame = "<s4", limit_bytes = 3 << 20 }
+		local id, far = pair_with(options, options)
+		local text = ("frame "):rep(1 << 19)	-- 3 MiB
+		try.equal(socket.write(id, text), true)
+		try.equal(socket.write(id, text .. "."), false)
+		try.equal(socket.write(id, { "small ", 1 }), true)
+		try.yes(socket.read(far) == text)
+		try.equal(socket.read(far), "small 1")
+		socket.configure(id, { limit_bytes = 4 << 20 })
+		local log = try.log()
+		try.equal(socket.write(id, text .. "."), true)
+		try.values({ false, "" }, socket.read(far))
+		log.wait(("socket: error on %d a frame of %d bytes where %d are allowed"):format(far, (3 << 20) + 1, 3 << 20))
+		socket.close(far)
+		socket.close(id)
+	end)
+	try.ours("frames can be asked for at the start, and stay with the socket", function()
+		local id, far = pair_with(nil, nil, { frame = "s1" })
+		try.equal(socket.options(far).frame, "s1")
+		try.equal(socket.options(id).frame, nil)
+		socket.write(id, "\3one\3t")
+		try.equal(socket.read(far), "one")
+		for _, read in ipairs { socket.readline, socket.readall, function(fd) socket.read(fd, 1) end } do
+			try.raises(("socket %d is read by frames"):format(far), read, far)
+		end
+		socket.abandon(far)
+		try.yes(socket.start(far))
+		socket.write(id, "wo\0")
+		try.equal(socket.read(far), "two")
+		try.equal(socket.read(far), "")
+		try.raises("frames begin with the socket", socket.configure, far, { frame = ">s2" })
+		socket.close(id)
+		socket.close(far)
+	end)
+	try.ours("frames that nobody reads pause their socket, empty ones as well", function()
+		local id, far = pair_with { frame = ">s2" }
+		local log = try.log()
+		socket.write(id, ("\0\0"):rep(10000))
+		log.wait(("Pause socket (%d) size : "):format(far))
+		for i = 1, 10000 do try.equal(socket.read(far), "", i) end
+		socket.close(id)
+		try.values({ false, "" }, socket.read(far))
+		log.wait(("Resume socket (%d)"):format(far))
+		socket.close(far)
+	end)
+	try.ours("who says nothing is cut off, and who says no whole frame", function()
+		for _, framed in ipairs { false, true } do
+			local id, far = pair_with { idle_cs = 20, frame = framed and ">s2" }
+			local log = try.log()
+			for _ = 1, 3 do
+				skynet.sleep(10)
+				socket.write(id, "\0\1x")
+				try.equal(socket.read(far), framed and "x" or "\0\1x")
+			end
+			local drips = framed
+			skynet.fork(function()
+				socket.write(id, "\9\9")
+				while drips and socket.write(id, "y") do skynet.sleep(5) end
+			end)
+			if not framed then try.equal(socket.read(far), "\9\9") end
+			try.values({ false, "" }, socket.read(far))
+			drips = false
+			log.wait(("socket: error on %d nothing received for too long"):format(far))
+			socket.close(far)
+			socket.close(id)
+		end
+	end)
+	try.ours("what waits to be sent is limited, and how long it may wait after the end", function()
+		local id, far = pair_with(nil, { queued_bytes = 1 << 20 })
+		driver.pause(far)
+		local log = try.log()
+		for _ = 1, 1000 do
+			if not socket.write(id, ("x"):rep(100000)) then break end
+		end
+		log.wait(("socket: error on %d too much waits to be sent"):format(id))
+		socket.close(id)
+		driver.shutdown(far)
+		socket.close(far)
+
+		id, far = pair_with(nil, { linger_cs = 20 })
+		driver.pause(far)
+		socket.write(id, ("x"):rep(32 << 20))
+		socket.close(id)
+		try.equal(socket.options(id).linger_cs, 20)
+		try.until_true(function() return not socket.options(id) end)
+		driver.shutdown(far)
+		socket.close(far)
+	end)
+	try.ours("options of listeners", function()
+		local shared = { backlog = 4, reuse_port = true, nodelay = true, keepalive = false }
+		local one, _, p = socket.listen("127.0.0.1", 0, shared)
+		local two = socket.listen("127.0.0.1", p, shared)
+		try.raises("Listen error", socket.listen, "127.0.0.1", p)
+		try.equal(socket.options(one).nodelay, true)
+		try.equal(socket.options(one).keepalive, false)
+		socket.close(one)
+		socket.close(two)
+		local gate = skynet.newservice "gate"
+		local conf = { address = "127.0.0.1", port = 0, options = { idle_cs = 10 } }
+		local _, gate_port = skynet.call(gate, "lua", "open", conf)
+		local heard = {}
+		skynet.dispatch("lua", function(_, _, _, event, fd, text)
+			heard[#heard + 1] = event == "error" and event .. " " .. text or event
+			if event == "open" then skynet.send(gate, "lua", "accept", fd) end
+		end)
+		local id = try.yes(socket.open("127.0.0.1", gate_port))
+		try.equal((socket.read(id)), false)
+		try.until_true(function() return table.concat(heard, ",") == "open,error nothing received for too long,close" end)
+		socket.close(id)
+		skynet.kill(gate)
+	end)
+	try.ours("options that are none", function()
+		local l = socket.listen("127.0.0.1", 0)
+		for option, value in pairs {
+			nothing = 1, nodelay = 1, keepalive = "yes", queued_bytes = -1, idle_cs = 1.5, linger_cs = 1 << 32, frame = "s2",
+			limit_bytes = {}, backlog = 5, reuse_port = true, [1] = 2,
+		} do
+			local want = option == 1 and "Invalid socket option" or "Invalid socket option " .. option
+			try.raises(want, driver.configure, l, { [option] = value })
+			try.raises(want, socket.open, "127.0.0.1", 1, { [option] = value })
+		end
+		try.raises("Invalid socket option backlog", socket.listen, "127.0.0.1", 0, { backlog = "x" })
+		try.raises("table expected, got string", driver.configure, l, "x")
+		try.equal(driver.configure(99999, {}), false)
+		try.equal(driver.options(99999), nil)
+		try.values({ true, 5 }, socket.configure(l, { idle_cs = 5 }), socket.options(l).idle_cs)
+		try.equal(socket.configure(l, { nodelay = true }), true)
+		try.equal(socket.options(l).idle_cs, 5)
 		socket.close(l)
 	end)
 end)

@@ -86,12 +86,20 @@ impl Sockets {
         self.0.connect(owner, host, port, options)
     }
 
-    /// Adopts a descriptor, which stays the caller's to close: CONNECT or ERROR follows. It becomes non-blocking.
+    /// Adopts a descriptor, which stays the caller's to close: CONNECT or ERROR follows. It becomes non-blocking, unless it is a
+    /// terminal or a pipe, which are opened anew.
     ///
     /// # Errors
     /// As [`Sockets::connect`].
     pub fn bind(&self, owner: Handle, fd: RawFd) -> io::Result<i32> {
         self.0.bind(owner, fd)
+    }
+
+    /// The options of a socket; of a listener, those of what it accepts.
+    pub fn options(&self, id: i32) -> Option<SocketOptions> {
+        let socket = self.0.table.find(id)?;
+        let state = socket.lock();
+        (state.phase != Phase::Gone).then_some(state.options)
     }
 
     /// Changes the options of a socket; of a listener, what it accepts from now on begins with. False when there is no such socket, or

@@ -185,9 +185,12 @@ skynet.register_protocol {
 
 -- Knows a new id, and waits until it is connected.
 local function connect(id, func)
+	local options = func == nil and driver.options(id)
+	local framed = options and options.frame ~= nil
 	local s = {
 		id = id,
-		buffer = func == nil and driver.buffer() or nil,
+		framed = framed,
+		buffer = func == nil and driver.buffer(framed) or nil,
 		pool = {},
 		connected = false,
 		connecting = true,
@@ -212,8 +215,8 @@ local function connect(id, func)
 	return nil, err
 end
 
-function socket.open(addr, port)
-	return connect(driver.connect(addr, port))
+function socket.open(addr, port, options)
+	return connect(driver.connect(addr, port, options))
 end
 
 function socket.bind(os_fd)
@@ -224,7 +227,10 @@ function socket.stdin()
 	return socket.bind(0)
 end
 
-function socket.start(id, func)
+function socket.start(id, func, options)
+	if options then
+		driver.configure(id, options)
+	end
 	driver.start(id)
 	return connect(id, func)
 end
@@ -272,9 +278,36 @@ function socket.close(id)
 	pool[id] = nil
 end
 
-function socket.read(id, size)
+local function read_frame(s)
+	local frame = driver.frame(s.buffer)
+	if not frame and s.connected then
+		s.want = 0
+		suspend(s)
+		frame = driver.frame(s.buffer)
+	end
+	if frame then
+		return frame
+	end
+	return false, ""
+end
+
+-- A socket whose bytes are wanted.
+local function stream(id)
 	local s = assert(pool[id])
 	assert(not s.waiting)
+	if s.framed then
+		error(("socket %d is read by frames"):format(id), 3)
+	end
+	return s
+end
+
+function socket.read(id, size)
+	local s = pool[id]
+	if size == nil and s and s.framed then
+		assert(not s.waiting)
+		return read_frame(s)
+	end
+	s = stream(id)
 	if size == nil then
 		local data = driver.readall(s.buffer, s.pool)
 		if data ~= "" then
@@ -307,8 +340,7 @@ function socket.read(id, size)
 end
 
 function socket.readall(id)
-	local s = assert(pool[id])
-	assert(not s.waiting)
+	local s = stream(id)
 	if not s.connected then
 		local data = driver.readall(s.buffer, s.pool)
 		return data ~= "" and data
@@ -321,8 +353,7 @@ end
 
 function socket.readline(id, sep)
 	sep = sep or "\n"
-	local s = assert(pool[id])
-	assert(not s.waiting)
+	local s = stream(id)
 	local line = driver.readline(s.buffer, s.pool, sep)
 	if line then
 		return line
@@ -364,12 +395,12 @@ function socket.disconnected(id)
 	end
 end
 
-function socket.listen(host, port, backlog)
+function socket.listen(host, port, options)
 	if port == nil then
 		host, port = host:match "([^:]+):(.+)$"
 		port = math.tointeger(port)
 	end
-	local id = driver.listen(host, port, backlog)
+	local id = driver.listen(host, port, options)
 	local s = { id = id, connected = false, listen = true }
 	pool[id] = s
 	suspend(s)
@@ -442,5 +473,13 @@ socket.resolve = driver.resolve
 
 -- Additions: see docs/skynet-compat.md.
 socket.broadcast = driver.broadcast
+socket.options = driver.options
+
+function socket.configure(id, options)
+	if options.frame ~= nil then
+		error("frames begin with the socket", 2)
+	end
+	return driver.configure(id, options)
+end
 
 return socket

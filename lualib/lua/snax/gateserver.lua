@@ -53,7 +53,7 @@ function gateserver.start(handler)
 			address, port = address:match "^(.+):(%d+)$"
 			port = assert(math.tointeger(port), "Need a port")
 		end
-		listener = driver.listen(address, port, conf.backlog)
+		listener = driver.listen(address, port, conf.options or conf.backlog)
 		opening = { thread = coroutine.running() }
 		driver.start(listener)
 		skynet.wait(opening.thread)

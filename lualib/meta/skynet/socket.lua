@@ -4,22 +4,41 @@
 ---@class skynet.socket
 local socket = {}
 
---- What is sent: a string, an array of strings, or a pointer or userdata (with its size).
----@alias skynet.socket.data string|string[]|lightuserdata|userdata
+--- What is sent: a string, an array that `table.concat` would take, or a pointer or userdata (with its size).
+---@alias skynet.socket.data string|(string|number)[]|lightuserdata|userdata
+
+--- What a socket may do and hold. Fulmar only.
+---
+--- With `frame`, a format of `string.pack`, the stream is cut into frames as they arrive: `read` gives one at a time, `write` sends
+--- one.
+---@class skynet.socket.options
+---@field nodelay? boolean Small packets go at once; off.
+---@field keepalive? boolean The system asks a silent peer whether it is there; on.
+---@field queued_bytes? integer How much may wait to be sent, beyond which the connection ends; 256 MiB.
+---@field idle_cs? integer How long nothing may arrive while it is read, and of frames no whole one; 0, for ever.
+---@field linger_cs? integer How long a peer may take nothing of what waits once the socket is closed; 6000.
+---@field frame? "s1"|">s2"|"<s2"|">s4"|"<s4"|false
+---@field limit_bytes? integer The longest frame that is taken and sent: what the format can hold, but less than 16 MiB.
+
+--- What a listener does; the rest is for the connections it accepts. Fulmar only.
+---@class skynet.socket.listen_options: skynet.socket.options
+---@field backlog? integer Connections that wait to be accepted; 32.
+---@field reuse_port? boolean Others may listen there, too, who say so; off.
 
 --- Connects. Without `port` the address is `host:port` or `[v6]:port`; `unix:PATH` is a Unix domain socket.
 ---@async
 ---@param addr string
 ---@param port? integer
+---@param options? skynet.socket.options
 ---@return integer? id
 ---@return string? err
-function socket.open(addr, port) end
+function socket.open(addr, port, options) end
 
 --- Listens, without accepting yet. Port 0 takes a free one. Raises `Listen error`.
 ---@async
 ---@param host string
 ---@param port? integer
----@param backlog? integer 32 when left out
+---@param backlog? integer|skynet.socket.listen_options 32 when left out
 ---@return integer id
 ---@return string ip
 ---@return integer port
@@ -29,9 +48,10 @@ function socket.listen(host, port, backlog) end
 ---@async
 ---@param id integer
 ---@param func? fun(id: integer, addr: string)
+---@param options? skynet.socket.options Before the first byte is read.
 ---@return integer? id
 ---@return string? err
-function socket.start(id, func) end
+function socket.start(id, func, options) end
 
 --- Adopts a descriptor of the operating system.
 ---@async
@@ -46,7 +66,7 @@ function socket.bind(os_fd) end
 ---@return string? err
 function socket.stdin() end
 
---- Reads `sz` bytes, or what is there. On close: false and what was left.
+--- Reads `sz` bytes, or what is there; of a socket with frames the next one. On close: false and what was left.
 ---@async
 ---@param id integer
 ---@param sz? integer
@@ -87,6 +107,17 @@ function socket.write(id, data, sz) end
 ---@param sz? integer
 ---@return boolean
 function socket.lwrite(id, data, sz) end
+
+--- The options of a socket; nil when there is no such socket. Fulmar only.
+---@param id integer
+---@return skynet.socket.options?
+function socket.options(id) end
+
+--- Changes the options that are given; frames only begin with the socket. False when there is no such socket. Fulmar only.
+---@param id integer
+---@param options skynet.socket.options
+---@return boolean
+function socket.configure(id, options) end
 
 --- Sends one buffer to many sockets, also of other services: one copy in memory. How many took it. Fulmar only.
 ---@param ids integer[]

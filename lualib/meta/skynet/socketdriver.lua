@@ -4,9 +4,15 @@
 ---@class skynet.socketdriver
 local driver = {}
 
---- A buffer for received data.
+--- A buffer for received data; with `framed` each piece is a frame, which `frame` takes out.
+---@param framed? boolean
 ---@return userdata
-function driver.buffer() end
+function driver.buffer(framed) end
+
+--- The next frame. Fulmar only.
+---@param buffer userdata
+---@return string?
+function driver.frame(buffer) end
 
 --- Takes data over; the bytes in the buffer.
 ---@param buffer userdata
@@ -75,15 +81,28 @@ function driver.unpack(msg, sz) end
 --- Connects; the result comes as a message.
 ---@param addr string
 ---@param port? integer
+---@param options? skynet.socket.options
 ---@return integer id
-function driver.connect(addr, port) end
+function driver.connect(addr, port, options) end
 
 --- Listens; raises `Listen error`.
 ---@param host string
 ---@param port integer
----@param backlog? integer
+---@param backlog? integer|skynet.socket.listen_options
 ---@return integer id
 function driver.listen(host, port, backlog) end
+
+--- The options of a socket, or nil. Fulmar only.
+---@param id integer
+---@return skynet.socket.options?
+function driver.options(id) end
+
+--- Changes the options that are given; false when there is no such socket, or half a frame is there and `frame` would change. Fulmar
+--- only.
+---@param id integer
+---@param options skynet.socket.options
+---@return boolean
+function driver.configure(id, options) end
 
 --- Begins to read or accept in this service.
 ---@param id integer
