@@ -12,6 +12,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::core;
 use crate::read_buffer;
+use crate::seri::ATTACH_MIN_BYTES;
 use crate::socket_options;
 use crate::stack::{self, Failure, native};
 use crate::tasks::take_body;
@@ -443,7 +444,17 @@ unsafe fn data_at(state: *mut lua_State, index: c_int) -> Result<Buf, Failure> {
             }
             _ => {
                 check_text(state, index);
-                stack::bytes_at(state, index).unwrap_or_default()
+                let bytes = stack::bytes_at(state, index).unwrap_or_default();
+                // A string that was received lies in the arena, and is frozen: nobody has to copy it.
+                if bytes.len() >= ATTACH_MIN_BYTES
+                    && let Some(buf) = (*vm)
+                        .arena
+                        .shared(bytes.as_ptr())
+                        .filter(|buf| buf.len() == bytes.len())
+                {
+                    return Ok(buf);
+                }
+                bytes
             }
         };
         let mut block = (*vm)

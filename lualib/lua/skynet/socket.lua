@@ -3,6 +3,7 @@ local skynet = require "skynet"
 local driver = require "skynet.socketdriver"
 
 local assert, error, type, pairs = assert, error, type, pairs
+local push, pop, readall = driver.push, driver.pop, driver.readall
 local coroutine_running = coroutine.running
 
 local PAUSE_BYTES = 128 * 1024
@@ -63,7 +64,7 @@ events[1] = function(id, size, data)	-- DATA
 		driver.drop(data, size)
 		return
 	end
-	local total = driver.push(s.buffer, s.pool, data, size)
+	local total = push(s.buffer, s.pool, data, size)
 	local want = s.want
 	local kind = type(want)
 	if kind == "number" then
@@ -309,7 +310,7 @@ function socket.read(id, size)
 	end
 	s = stream(id)
 	if size == nil then
-		local data = driver.readall(s.buffer, s.pool)
+		local data = readall(s.buffer, s.pool)
 		if data ~= "" then
 			return data
 		end
@@ -318,37 +319,37 @@ function socket.read(id, size)
 		end
 		s.want = 0
 		suspend(s)
-		data = driver.readall(s.buffer, s.pool)
+		data = readall(s.buffer, s.pool)
 		if data ~= "" then
 			return data
 		end
 		return false, data
 	end
-	local data = driver.pop(s.buffer, s.pool, size)
+	local data = pop(s.buffer, s.pool, size)
 	if data then
 		return data
 	end
 	if s.connected then
 		s.want = size
 		suspend(s)
-		data = driver.pop(s.buffer, s.pool, size)
+		data = pop(s.buffer, s.pool, size)
 		if data then
 			return data
 		end
 	end
-	return false, driver.readall(s.buffer, s.pool)
+	return false, readall(s.buffer, s.pool)
 end
 
 function socket.readall(id)
 	local s = stream(id)
 	if not s.connected then
-		local data = driver.readall(s.buffer, s.pool)
+		local data = readall(s.buffer, s.pool)
 		return data ~= "" and data
 	end
 	s.want = true
 	suspend(s)
 	assert(s.connected == false)
-	return driver.readall(s.buffer, s.pool)
+	return readall(s.buffer, s.pool)
 end
 
 function socket.readline(id, sep)
@@ -366,7 +367,7 @@ function socket.readline(id, sep)
 			return line
 		end
 	end
-	return false, driver.readall(s.buffer, s.pool)
+	return false, readall(s.buffer, s.pool)
 end
 
 function socket.block(id)
