@@ -29,7 +29,7 @@ local function image_of(value, ...)
 	if kind == "userdata" then
 		return tables.claim(value)
 	elseif kind == "string" then
-		return tables.build(evaluate(value, ...))
+		return tables.literal(value) or tables.build(evaluate(value, ...))
 	elseif kind == "nil" then
 		return tables.build {}
 	end

@@ -5,6 +5,8 @@ use std::fmt;
 use fulmar_sharedata::{BuildError, Image, Item, Items, Key, MAX_DEPTH, Store};
 use mlua::{Lua, Table, Value};
 
+use crate::tables::literal;
+
 /// Why a Lua source gives no shared table.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -37,11 +39,19 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
-/// Runs a Lua source in a state of its own, with the standard libraries, and builds the table that it returns.
+/// Runs a Lua source in a state of its own, with the standard libraries, and builds the table that it returns. A source that is
+/// nothing but data is read without running it.
 ///
 /// # Errors
 /// When it does not run, or returns what cannot be shared.
 pub fn image_of_lua(store: &Store, source: &[u8], name: &str) -> Result<Image, DataError> {
+    match literal::image(store, source) {
+        Some(image) => Ok(image),
+        None => run(store, source, name),
+    }
+}
+
+pub(crate) fn run(store: &Store, source: &[u8], name: &str) -> Result<Image, DataError> {
     let lua = Lua::new();
     let result: Value = lua
         .load(source)

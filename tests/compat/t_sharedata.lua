@@ -85,6 +85,31 @@ try.main(function()
 		try.equal(sharetable.query "bad", nil)
 	end)
 
+	try.case("sources that are nothing but data, and such that are not", function()
+		local data = "return { 1, -2.5, 'it\\'s', nil, true, %s [\"k l\"] = 0x10, deep = { { x = {} } } } -- done"
+		for i, more in ipairs { "", "x = 1 + 1,", "x = math.pi > 3 and 2," } do
+			local name = "literal" .. i
+			sharetable.loadstring(name, data:format(more))
+			local t = sharetable.query(name)
+			try.equal(t[2], -2.5)
+			try.equal(t[3], "it's")
+			try.equal(t[5], true)
+			try.equal(t["k l"], 16)
+			try.equal(t.x, more ~= "" and 2 or nil)
+			try.equal(t.deep[1].x.y, nil)
+			sharedata.new(name, data:format(more))
+			try.equal(sharedata.query(name)[5], true)
+		end
+		local path = os.tmpname()
+		local f = assert(io.open(path, "w"))
+		f:write "return { n = 5 }"
+		f:close()
+		sharetable.loadfile(path)
+		try.equal(sharetable.query(path).n, 5)
+		os.remove(path)
+		raises("call failed", sharetable.loadfile, path)
+	end)
+
 	try.case("globals of a source are the data when it returns none", function()
 		sharedata.new("globals", "a, b = ..., { 1, 2 }", 7)
 		local t = sharedata.query "globals"
@@ -435,5 +460,26 @@ try.main(function()
 		for i = 1, #old do
 			pcall(dump.undump, old:sub(1, i - 1) .. string.char(old:byte(i) ~ 0xff) .. old:sub(i + 1))
 		end
+	end)
+
+	try.ours("updates are followed when the service of the tables has ended", function()
+		sharedata.new("orphan", { n = 1 })
+		builder.new("orphan sheet", { v = 1 })
+		local t = sharedata.query "orphan"
+		try.equal(t.n, 1)
+		skynet.kill(skynet.uniqueservice "sharedatad")
+		for n = 2, 4 do
+			sharedata.patch("orphan", "n", n)
+			soon(function() return t.n == n end)
+		end
+		local s = datasheet.query "orphan sheet"
+		try.equal(s.v, 1)
+		skynet.kill(require "skynet.service".query "datasheet")
+		local tables = require "fulmar.tables"
+		tables.publish("datasheet/orphan sheet", tables.build { v = 2 })
+		soon(function() return s.v == 2 end)
+		tables.publish("datasheet/orphan sheet", nil)
+		skynet.sleep(2)
+		try.equal(s.v, 2)
 	end)
 end)

@@ -2,6 +2,7 @@
 -- version of one, whoever publishes it; what they then read they find in the node's registry, all of it as of one moment.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
+local published = require "fulmar.published"
 
 -- `prefix` goes in front of the names in the registry.
 return function(prefix)
@@ -42,17 +43,13 @@ return function(prefix)
 	end
 
 	local function keep_watch()
-		local token = {}
 		while true do
 			local seen = tables.version()
 			tell()
 			if not next(waiting) then
 				break
 			end
-			local watch <close> = tables.watch(seen, function() skynet.wakeup(token) end)
-			if watch then
-				skynet.wait(token)
-			end
+			published(seen)
 		end
 		watching = false
 	end

@@ -1,6 +1,7 @@
 -- fulmar.follow: boxes of named tables that follow what is published under their names.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
+local published = require "fulmar.published"
 
 -- `prefix` goes in front of the names in the registry; `monitor(name, version)` waits until there is another version and returns
 -- it, nil when the name is gone.
@@ -30,9 +31,26 @@ return function(prefix, monitor)
 		end
 	end
 
+	-- Waits for another version without the service that answers `monitor`: it has ended, and whoever publishes next may do without
+	-- it too.
+	local function wait(name, version)
+		while true do
+			local seen = tables.version()
+			local newest = tables.version(prefix .. name)
+			if newest ~= version then
+				return newest
+			end
+			published(seen)
+		end
+	end
+
 	local function keep_up(name, version)
 		while boxes[name] do
-			version = monitor(name, version)
+			local ok, newest = pcall(monitor, name, version)
+			if not ok then
+				newest = wait(name, version)
+			end
+			version = newest
 			if not version then
 				boxes[name] = nil	-- whoever holds it keeps its last content
 				break

@@ -14,6 +14,12 @@ local function share(name, image)
 	announce.publish { [name] = image }
 end
 
+-- The text of a file; empty when it cannot be read.
+local function read(filename)
+	local file <close> = io.open(filename, "rb")
+	return file and file:read "a" or ""
+end
+
 local function run(name, chunk, ...)
 	local result = chunk(...)
 	if type(result) ~= "table" then
@@ -29,10 +35,19 @@ end
 local command = {}
 
 function command.loadfile(name, ...)
+	local image = tables.literal(read(name))
+	if image then
+		return share(name, image)
+	end
 	run(name, assert(loadfile(name, "t", environment())), ...)
 end
 
+-- A source that is nothing but data need not run.
 function command.loadstring(name, source, ...)
+	local image = tables.literal(source)
+	if image then
+		return share(name, image)
+	end
 	run(name, assert(load(source, "@" .. name, "t", environment())), ...)
 end
 
@@ -42,6 +57,7 @@ end
 
 skynet.dispatch("lua", function(_, _, name, ...)
 	skynet.retpack(command[name](...))
+	collectgarbage()	-- a source and what it made may be large, and this service has little else to do
 end)
 
 skynet.info_func(function()

@@ -6,6 +6,7 @@
 mod build;
 mod copy;
 mod image;
+pub(crate) mod literal;
 mod proxy;
 mod shared;
 
@@ -28,6 +29,7 @@ pub use self::shared::Tables;
 
 const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"build", build),
+    (c"literal", literal),
     (c"patch", patch),
     (c"token", token),
     (c"claim", claim),
@@ -101,6 +103,23 @@ native! {
             ffi::lua_settop(state, 1);
             let place = image::push_empty(state);
             (*place).image = Some(build::image(state, 1, tables(state).store(), strict)?);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `literal(source) -> image | nil`: of the table that a source returns; nil when the source has to be run for that.
+    fn literal(state) {
+        // SAFETY: the userdata is made before anything is owned; the source stays on the stack. Stack: one result.
+        unsafe {
+            ffi::luaL_checklstring(state, 1, ptr::null_mut());
+            ffi::lua_settop(state, 1);
+            let place = image::push_empty(state);
+            (*place).image = literal::image(tables(state).store(), stack::bytes_at(state, 1).unwrap_or_default());
+            if (*place).image.is_none() {
+                ffi::lua_pushnil(state);
+            }
             Ok(1)
         }
     }
