@@ -142,11 +142,25 @@ impl LuaService {
             ffi::lua_gc(main, ffi::LUA_GCGEN);
             tasks::start_forks(vm);
             settle_memory(vm);
-            // In skynet such a service stays, deaf, for ever; a script that only computes has done its work.
-            if !(*vm).tasks.listens() && (*vm).node.is_script(&line) {
-                let _ = context.send_name(".launcher", MessageType::TEXT, 0, Body::Empty);
-                context.exit();
+            if !(*vm).tasks.listens() {
+                let is_script = (*vm).node.is_script(&line);
+                self.end_deaf(context, is_script);
             }
+        }
+    }
+}
+
+impl LuaService {
+    /// The script has installed no message function, and none of its code will run again to do so. The one of `fulmar exec` has done
+    /// its work. In skynet any other stays, and so it does here, for what its modules may be doing; but nobody has to wait for it.
+    fn end_deaf(&self, context: &Context, is_script: bool) {
+        if is_script {
+            // It has started, as far as it ever will.
+            let _ = context.send_name(".launcher", MessageType::TEXT, 0, Body::Empty);
+            context.exit();
+        } else {
+            context.log("error: no message will reach this service: its script has not called skynet.start");
+            tell_launcher(context);
         }
     }
 }

@@ -118,15 +118,15 @@ try.main(function()
 		for i = 1, 20 do try.equal(results[i](), false) end
 	end)
 
-	try.case("a service that never starts to listen is killed", function()
-		local result = try.later(skynet.newservice, SERVICE_NAME, "deaf")
-		local deaf = try.until_true(function()
-			for address, words in pairs(skynet.call(".launcher", "lua", "LIST")) do
-				if words == "snlua t_rule deaf" then return address end
-			end
-		end)
+	try.ours("a service that never starts to listen fails its newservice, and what it is asked", function()
+		local log = try.log()
+		try.raises("call failed", skynet.newservice, SERVICE_NAME, "deaf")
+		log.wait "its script has not called skynet.start"
+		local deaf = skynet.launch("snlua", SERVICE_NAME, "deaf")
+		try.raises("call failed", skynet.call, deaf, "lua", "x")
+		try.equal(skynet.send(deaf, "lua", "x"), 0)
 		skynet.kill(deaf)
-		must_fail(result)
+		try.raises("call to invalid address", skynet.call, deaf, "lua", "x")
 	end)
 
 	try.case("LINK fails when the service ends", function()

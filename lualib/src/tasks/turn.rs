@@ -19,7 +19,7 @@ pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
     // SAFETY: this is the outermost frame of the service's turn; nothing here is held across the calls.
     unsafe {
         match (*vm).tasks.mode {
-            CallbackMode::None => drop(message),
+            CallbackMode::None => answer_for_the_deaf(&*vm, &message),
             CallbackMode::Native => {
                 let main = (*vm).main;
                 let culprit = Culprit::of(&message);
@@ -39,6 +39,20 @@ pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
                 running.leave();
             }
         }
+    }
+}
+
+/// A service without a message function answers no request.
+#[cold]
+fn answer_for_the_deaf(vm: &Vm, message: &Message) {
+    if message.session() != 0 && !message.message_type().is_reply() {
+        // The requester may be gone already; then nobody waits.
+        let _ = vm.context.send(
+            message.source(),
+            MessageType::ERROR,
+            message.session(),
+            Body::Empty,
+        );
     }
 }
 
