@@ -104,14 +104,57 @@ unsafe fn subject(state: *mut lua_State) -> *mut lua_State {
     }
 }
 
+/// Its address is the registry key of a table with the threads that have a timer as weak keys: an address alone may be that of a
+/// thread which was collected without having been stopped.
+static TIMED: u8 = 0;
+
+/// Whether this very thread has a timer; notes that it has one from now on, or none.
+///
+/// # Safety
+/// May raise a memory error; nothing is owned.
+unsafe fn replace_timed(state: *mut lua_State, thread: *mut lua_State, timed: bool) -> bool {
+    // SAFETY: by the caller. Stack: unchanged.
+    unsafe {
+        let top = ffi::lua_gettop(state);
+        if ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, (&raw const TIMED).cast()) != ffi::LUA_TTABLE {
+            ffi::lua_createtable(state, 0, 1);
+            ffi::lua_createtable(state, 0, 1);
+            ffi::lua_pushstring(state, c"k".as_ptr());
+            ffi::lua_setfield(state, -2, c"__mode".as_ptr());
+            ffi::lua_setmetatable(state, -2);
+            ffi::lua_pushvalue(state, -1);
+            ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, (&raw const TIMED).cast());
+        }
+        let table = ffi::lua_gettop(state);
+        for _ in 0..2 {
+            if thread == state {
+                ffi::lua_pushthread(state);
+            } else {
+                ffi::lua_pushvalue(state, 1);
+            }
+        }
+        let was = ffi::lua_rawget(state, table) != ffi::LUA_TNIL;
+        ffi::lua_pop(state, 1);
+        if timed {
+            ffi::lua_pushboolean(state, 1);
+        } else {
+            ffi::lua_pushnil(state);
+        }
+        ffi::lua_rawset(state, table);
+        ffi::lua_settop(state, top);
+        was
+    }
+}
+
 native! {
     /// `start([thread])`
     fn start(state) {
         // SAFETY: no Lua code runs after the check.
         unsafe {
             let thread = subject(state);
+            let is_new = !replace_timed(state, thread, true);
             let timers = &mut (*Vm::of(state)).profiles.timers;
-            if timers.contains_key(&(thread as usize)) {
+            if !is_new && timers.contains_key(&(thread as usize)) {
                 return Err(format!("Thread {thread:p} start profile more than once").into());
             }
             let since_ns = (thread == state).then(thread_ns);
@@ -127,8 +170,9 @@ native! {
         // SAFETY: pushes one number.
         unsafe {
             let thread = subject(state);
+            let is_timed = replace_timed(state, thread, false);
             let timers = &mut (*Vm::of(state)).profiles.timers;
-            let Some(timer) = timers.remove(&(thread as usize)) else {
+            let Some(timer) = timers.remove(&(thread as usize)).filter(|_| is_timed) else {
                 return Err("Call profile.start() before profile.stop()".into());
             };
             let running_ns = timer.since_ns.map_or(0, |since_ns| thread_ns() - since_ns);

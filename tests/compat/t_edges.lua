@@ -75,6 +75,13 @@ function roles.packer()
 	end)
 end
 
+-- Leaves before it listens.
+function roles.quitter()
+	pcall(skynet.exit)
+	skynet.start(function() end)
+	skynet.fork(skynet.sleep, 1)
+end
+
 function roles.slow()
 	skynet.start(function() skynet.wait() end)
 end
@@ -206,6 +213,47 @@ try.main(function()
 	try.case("INFO answers all that the function returns", function()
 		local s = try.start "packer"
 		try.values({ "info", 1, nil, n = 3 }, skynet.call(s, "debug", "INFO", 1, nil))
+	end)
+
+	try.ours("an answer of a request set that cannot be unpacked has failed", function()
+		local s = try.start "packer"
+		skynet.register_protocol {
+			name = "picky",
+			id = skynet.PTYPE_LUA + 100,
+			pack = skynet.pack,
+			unpack = function() error "cannot unpack this" end,
+		}
+		skynet._proto.picky.id = skynet.PTYPE_LUA
+		local log = try.log()
+		local answers = 0
+		for _, answer in skynet.request { s, "picky", 1 } { s, "picky", 2 }:select() do
+			try.equal(answer, false)
+			answers = answers + 1
+		end
+		try.equal(answers, 2)
+		log.wait "cannot unpack this"
+	end)
+
+	try.case("a profile that was never stopped is not in the way of another coroutine", function()
+		local profile = require "skynet.profile"
+		for _ = 1, 300 do
+			profile.start(coroutine.create(print))
+			collectgarbage()
+		end
+		local co = coroutine.create(coroutine.yield)
+		profile.start(co)
+		try.raises("more than once", profile.start, co)
+		coroutine.resume(co)
+		try.yes(profile.stop(co) >= 0)
+		try.raises("before profile.stop", profile.stop, co)
+	end)
+
+	try.case("leaving from the main chunk is quiet", function()
+		local log = try.log()
+		skynet.newservice(SERVICE_NAME, "quitter")
+		log.wait "KILL self"
+		skynet.call(".launcher", "lua", "LIST")
+		try.no(log.find "loader error")
 	end)
 
 	try.case("redirect wants a session", function()

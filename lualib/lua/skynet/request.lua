@@ -25,9 +25,12 @@ local function send_all(self)
 		session = core.expect(function(ok, msg, sz)
 			self.sessions[session] = nil
 			self.pending = self.pending - 1
-			local resp = ok and table.pack(class.unpack(msg, sz))
-			table.insert(self.answers, { obj, resp or false })
+			local answer = { obj, false }
+			table.insert(self.answers, answer)
 			skynet.wakeup(self)
+			if ok then
+				answer[2] = table.pack(class.unpack(msg, sz))	-- what cannot be unpacked has failed
+			end
 		end, obj[1], obj[2], table.unpack(obj, 3, obj.n))
 		if session then
 			self.sessions[session] = true

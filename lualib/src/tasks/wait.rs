@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
+use fulmar_engine::SendFailure;
 use mlua::ffi::{self, lua_State};
 
 use super::request::{check_yieldable, suspend};
@@ -28,6 +29,14 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 unsafe fn delay(state: *mut lua_State, index: c_int) -> i32 {
     // SAFETY: the check may raise; nothing is owned.
     unsafe { ffi::luaL_checkinteger(state, index).clamp(0, i32::MAX.into()) as i32 }
+}
+
+/// Has the response for `session` sent after `ticks`. A service that is gone gets none, and needs none.
+fn arm(vm: &Vm, ticks: i32, session: i32) -> Result<(), stack::Failure> {
+    match vm.context.timeout(ticks, session) {
+        Err(error) if !matches!(error.reason, SendFailure::Dead(_)) => Err(error.to_string().into()),
+        _ => Ok(()),
+    }
 }
 
 /// Takes note of the token at `index`; without one the running thread is its own.
@@ -164,11 +173,11 @@ unsafe fn fall_asleep(state: *mut lua_State, token: c_int, ticks: Option<i32>) -
             },
         );
         if let Some(ticks) = ticks
-            && let Err(error) = (*vm).context.timeout(ticks, session)
+            && let Err(failure) = arm(&*vm, ticks, session)
         {
             (*vm).tasks.waits.remove(session);
             forget_token(vm, token);
-            return Err(error.to_string().into());
+            return Err(failure);
         }
         Ok(session)
     }
@@ -291,8 +300,15 @@ native! {
             if let Wait::Timer { thread: Some(id), .. } = wait {
                 (*vm).tasks.task(id).session = session;
             }
-            if let Err(error) = (*vm).context.timeout(ticks, session) {
-                return Err(error.to_string().into());
+            if let Err(failure) = arm(&*vm, ticks, session) {
+                if let Wait::Timer { function, thread, traceback } = wait {
+                    traceback.into_iter().for_each(|place| release_anchor(vm, place));
+                    match thread {
+                        Some(id) => super::run::end(vm, state, id),
+                        None => release_anchor(vm, function),
+                    }
+                }
+                return Err(failure);
             }
             (*vm).tasks.waits.insert(session, wait);
             Ok(c_int::from(ffi::lua_gettop(state) == 2))
