@@ -48,12 +48,16 @@ impl Link {
 
     /// Enters this block and all that it refers to, with their sizes.
     pub(crate) fn count_bytes(&self, seen: &mut HashMap<(usize, u32), u64>) -> Result<(), Damaged> {
-        let block = self.block()?;
-        let links = block.link_count();
-        let bytes = block.bytes.len() as u64 + links * size_of::<Link>() as u64;
-        if seen.insert(self.identity(), bytes).is_none() {
-            for link in 0..links {
-                block.follow(link)?.link().count_bytes(seen)?;
+        // No recursion: a stranger's file may be one chain of blocks.
+        let mut open = vec![self.clone()];
+        while let Some(link) = open.pop() {
+            let block = link.block()?;
+            let links = block.link_count();
+            let bytes = block.bytes.len() as u64 + links * size_of::<Link>() as u64;
+            if seen.insert(link.identity(), bytes).is_none() {
+                for inner in 0..links {
+                    open.push(block.link_at(inner)?);
+                }
             }
         }
         Ok(())

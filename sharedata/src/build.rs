@@ -7,7 +7,7 @@ use crate::error::BuildError;
 use crate::image::Image;
 use crate::key::{Key, KeyRef};
 use crate::layout::*;
-use crate::write::{Content, Fragment, key_item, node};
+use crate::write::{Content, Fragment, Writer, node, text_behind};
 
 /// A value that is to become part of an image: a scalar, a text, or a table that [`Store::table`] has made.
 ///
@@ -55,7 +55,7 @@ impl<'a> Item<'a> {
     /// The bytes that it takes behind the slots of the node that it goes into.
     pub(crate) fn bytes_behind(&self) -> usize {
         match &self.0 {
-            Form::Text(text, _) if text.len() > MAX_SHORT && text.len() < OWN_BLOCK_BYTES => text.len(),
+            Form::Text(text, _) => text_behind(text),
             Form::Inner(fragment, _) => fragment.len(),
             _ => 0,
         }
@@ -204,6 +204,19 @@ impl<'a> Entry<'a> {
         }
     }
 
+    fn take(&mut self) -> Item<'a> {
+        std::mem::replace(&mut self.value, Item::NIL)
+    }
+
+    /// As for an [`Item`], with the key.
+    fn bytes_behind(&self) -> usize {
+        let key = match self.key() {
+            KeyRef::Integer(_) => 0,
+            KeyRef::Text(text) => text_behind(text),
+        };
+        key + self.value.bytes_behind()
+    }
+
     /// Whether an array part of this length has a place for the key.
     fn is_covered(&self, array_len: u64) -> bool {
         match self.key() {
@@ -290,7 +303,7 @@ impl<'a> Items<'a> {
         while self.array.pop_if(|value| value.is_nil()).is_some() {}
         let len = self.array.len();
         while let Some(place) = self.next_of_array() {
-            let value = std::mem::replace(&mut self.entries[place].value, Item::NIL);
+            let value = self.entries[place].take();
             self.array.push(value);
         }
         if self.array.len() > len {
@@ -333,12 +346,12 @@ impl Store {
         }
         items.settle();
         let item = if items.array.len() <= SMALL_LEN && items.entries.len() <= SMALL_LEN {
-            small(self, items.array, items.entries)?
+            small(self, items.array, &mut items.entries)?
         } else {
             let array_len = items.array.len() as u64;
             let hash_len = items.entries.len() as u64;
             let array = array_tree(self, items.array)?;
-            let hash = hash_tree(self, items.entries, 0)?;
+            let hash = hash_tree(self, &mut items.entries, 0)?;
             wide(self, array, hash, array_len, hash_len)?
         };
         Ok(item.with_depth(depth))
@@ -363,26 +376,26 @@ impl Store {
     }
 }
 
-/// A `SMALL` of settled content.
+/// A `SMALL` of settled content. The values are taken out of the entries.
 pub(crate) fn small<'a>(
     store: &Store,
     array: Vec<Item<'a>>,
-    entries: Vec<Entry<'a>>,
+    entries: &mut [Entry<'a>],
 ) -> Result<Item<'a>, BuildError> {
-    let array_len = array.len();
-    let mut slots = array;
-    slots.reserve(entries.len() * 2);
-    let keys = slots.len();
-    slots.resize(keys + entries.len(), Item::NIL);
-    for (place, entry) in entries.into_iter().enumerate() {
-        slots[keys + place] = match entry.key {
-            EntryKey::Borrowed(key) => key_item(key, entry.hash),
-            EntryKey::Owned(Key::Integer(integer)) => integer.into(),
-            EntryKey::Owned(Key::Text(text)) => Item::from(text.into_vec()).marked(entry.hash as u16),
-        };
-        slots.push(entry.value);
+    let behind = entries.iter().map(Entry::bytes_behind);
+    let behind = behind.chain(array.iter().map(Item::bytes_behind)).sum();
+    let len = array.len() + entries.len() * 2;
+    let mut writer = Writer::new(store, SMALL, array.len() as u8, len, behind)?;
+    for item in array {
+        writer.item(item)?;
     }
-    node(store, SMALL, array_len as u8, slots)
+    for entry in &*entries {
+        writer.key(entry.key(), entry.hash)?;
+    }
+    for entry in entries {
+        writer.item(entry.take())?;
+    }
+    Ok(writer.finish())
 }
 
 pub(crate) fn wide<'a>(
@@ -418,27 +431,20 @@ pub(crate) fn array_tree<'a>(store: &Store, mut values: Vec<Item<'a>>) -> Result
     }
 }
 
-/// The tree of entries that are in the order of their hashes and agree in the digits above `depth`.
+/// The tree of entries that are in the order of their hashes and agree in the digits above `depth`. The values are taken out of them.
 pub(crate) fn hash_tree<'a>(
     store: &Store,
-    entries: Vec<Entry<'a>>,
+    entries: &mut [Entry<'a>],
     depth: u8,
 ) -> Result<Item<'a>, BuildError> {
     if entries.len() <= SMALL_LEN || depth == MAX_HASH_DEPTH {
         return small(store, Vec::new(), entries);
     }
     let mut trees = Vec::with_capacity(1 << HASH_BITS);
-    let mut rest = entries.into_iter().peekable();
-    while let Some(first) = rest.next() {
-        let digit = hash_digit(first.hash, depth);
-        let mut group = vec![first];
-        while let Some(entry) = rest.next_if(|entry| hash_digit(entry.hash, depth) == digit) {
-            group.push(entry);
-        }
-        let count = group.len() as u64;
+    for group in entries.chunk_by_mut(|a, b| hash_digit(a.hash, depth) == hash_digit(b.hash, depth)) {
         trees.push(Tree {
-            digit,
-            count,
+            digit: hash_digit(group[0].hash, depth),
+            count: group.len() as u64,
             item: hash_tree(store, group, depth + 1)?,
         });
     }

@@ -14,7 +14,8 @@ type Error = value::Error;
 impl<'de> Value<'de> {
     /// Makes a value of type `T` of this one and all below it.
     ///
-    /// A table that has an array part and nothing else is a sequence, also for types that describe themselves; any other is a map.
+    /// A table that has an array part and nothing else is a sequence, also for types that describe themselves; any other is a map. A
+    /// hole is nothing, `None`, and so is what a tuple has behind the end of the array part.
     ///
     /// ```
     /// #[derive(serde::Deserialize)]
@@ -57,6 +58,29 @@ impl<'de> Deserializer<'de> {
             depth,
         })
     }
+
+    /// A table as a sequence of at least so many elements.
+    fn sequence<V: Visitor<'de>>(self, at_least: usize, visitor: V) -> Result<V::Value, Error> {
+        let Value::Table(table) = self.value else {
+            return self.deserialize_any(visitor);
+        };
+        let depth = self.walk(table)?.depth;
+        let array_len = table.array_len().map_err(de::Error::custom)?;
+        if table.places().map_err(de::Error::custom)? != array_len {
+            return Err(de::Error::custom("a key that is no place of a sequence"));
+        }
+        let mut sequence = Sequence {
+            table,
+            next: 0,
+            len: array_len.max(at_least as u64),
+            depth,
+        };
+        let result = visitor.visit_seq(&mut sequence)?;
+        match sequence.next == sequence.len {
+            true => Ok(result),
+            false => Err(de::Error::custom("more than a sequence takes")),
+        }
+    }
 }
 
 fn visit_text<'de, V: Visitor<'de>>(text: &'de [u8], visitor: V) -> Result<V::Value, Error> {
@@ -79,7 +103,7 @@ impl<'de> de::Deserializer<'de> for Deserializer<'de> {
                 let array_len = table.array_len().map_err(de::Error::custom)?;
                 let places = table.places().map_err(de::Error::custom)?;
                 if array_len > 0 && array_len == places {
-                    visitor.visit_seq(self.walk(table)?)
+                    self.sequence(0, visitor)
                 } else {
                     visitor.visit_map(self.walk(table)?)
                 }
@@ -111,30 +135,20 @@ impl<'de> de::Deserializer<'de> for Deserializer<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.value {
-            Value::Table(table) => {
-                let mut walk = self.walk(table)?;
-                let result = visitor.visit_seq(&mut walk)?;
-                match walk.entries.next() {
-                    None => Ok(result),
-                    Some(_) => Err(de::Error::custom("more than a sequence takes")),
-                }
-            }
-            _ => self.deserialize_any(visitor),
-        }
+        self.sequence(0, visitor)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.sequence(len, visitor)
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
-        _len: usize,
+        len: usize,
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
+        self.sequence(len, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -197,19 +211,6 @@ impl<'de> Walk<'de> {
     }
 }
 
-impl<'de> SeqAccess<'de> for Walk<'de> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
-        let depth = self.depth;
-        match self.step()? {
-            Some((KeyRef::Integer(_), value)) => seed.deserialize(Deserializer { value, depth }).map(Some),
-            Some(_) => Err(de::Error::custom("a key that is no place of a sequence")),
-            None => Ok(None),
-        }
-    }
-}
-
 impl<'de> MapAccess<'de> for Walk<'de> {
     type Error = Error;
 
@@ -229,6 +230,34 @@ impl<'de> MapAccess<'de> for Walk<'de> {
             }),
             None => Err(de::Error::custom("a value was asked for before its key")),
         }
+    }
+}
+
+/// The places of an array part, and nothing behind them.
+struct Sequence<'de> {
+    table: Table<'de>,
+    next: u64,
+    len: u64,
+    depth: usize,
+}
+
+impl<'de> SeqAccess<'de> for Sequence<'de> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
+        if self.next == self.len {
+            return Ok(None);
+        }
+        let found = self.table.nth(self.next).map_err(de::Error::custom)?;
+        self.next += 1;
+        match found {
+            Some((_, value)) => seed.deserialize(Deserializer {
+                value,
+                depth: self.depth,
+            }),
+            None => seed.deserialize(().into_deserializer()),
+        }
+        .map(Some)
     }
 }
 
@@ -304,8 +333,8 @@ impl<'de> de::VariantAccess<'de> for Deserializer<'de> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, Error> {
-        self.deserialize_seq(visitor)
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        self.sequence(len, visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(

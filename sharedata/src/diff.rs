@@ -187,7 +187,7 @@ fn place_below(first: u64, level: u8, slot: usize) -> u64 {
 fn differing_hash<'a>(old: Slot<'a>, new: Slot<'a>, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
     let (old, new) = match (old, new) {
         (Slot::Node(old), Slot::Node(new)) => (old, new),
-        (Slot::Node(node), _) | (_, Slot::Node(node)) => return gather(node, into),
+        (Slot::Node(node), _) | (_, Slot::Node(node)) => return gather(node, into.len(), into),
         _ => return Ok(()),
     };
     if old.is(new) {
@@ -196,8 +196,8 @@ fn differing_hash<'a>(old: Slot<'a>, new: Slot<'a>, into: &mut Vec<KeyRef<'a>>) 
     match (old.kind()?, new.kind()?) {
         (BRANCH, BRANCH) => {}
         (BRANCH, _) | (_, BRANCH) => {
-            gather(old, into)?;
-            return gather(new, into);
+            gather(old, into.len(), into)?;
+            return gather(new, into.len(), into);
         }
         _ => return differing_leaf(Leaf::at(old)?, Leaf::at(new)?, into),
     }
@@ -238,18 +238,23 @@ fn differing_leaf<'a>(old: Leaf<'a>, new: Leaf<'a>, into: &mut Vec<KeyRef<'a>>) 
     Ok(())
 }
 
-/// Adds all keys of a hash tree.
-fn gather<'a>(tree: Node<'a>, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
+/// Adds all keys of a hash tree, whose first one has this place in the list.
+fn gather<'a>(tree: Node<'a>, first: usize, into: &mut Vec<KeyRef<'a>>) -> Result<(), Damaged> {
     if tree.kind()? == BRANCH {
         let branch = Branch::at(tree)?;
         for place in 0..branch.len() {
-            gather(branch.tree(place)?, into)?;
+            gather(branch.tree(place)?, first, into)?;
         }
         return Ok(());
     }
     let leaf = Leaf::at(tree)?;
     for place in 0..leaf.entries {
-        into.push(leaf.key(place)?);
+        let key = leaf.key(place)?;
+        // A damaged tree may be the same leaf many times over.
+        if into[first..].last().is_some_and(|last| last.order(key).is_ge()) {
+            return Err(tree.damaged("keys out of their order"));
+        }
+        into.push(key);
     }
     Ok(())
 }

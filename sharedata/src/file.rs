@@ -23,7 +23,7 @@
 //! renames it. Take files from a place where others cannot write.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -55,6 +55,9 @@ impl Store {
     /// Opens a file that [`Image::save`] has written, and reads it in place. Blocks, not the file, are checked when they are first
     /// touched, so this takes microseconds.
     ///
+    /// What equals something else is stored once, so a small file may stand for a table of any size: whoever walks through all of a
+    /// stranger's looks at [`Table::places`](crate::Table::places) first.
+    ///
     /// The file must not be cut short or written to while an image of it lives; `save` replaces files and does neither.
     ///
     /// # Errors
@@ -77,25 +80,30 @@ impl Image {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), SaveError> {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let draft = path.with_file_name(name);
-        let result = self.write(&draft).and_then(|()| Ok(fs::rename(&draft, path)?));
-        if result.is_err() {
-            let _ = fs::remove_file(&draft);
-        }
-        result
+        // Threads and processes may save to one path at the same time: each has a draft of its own.
+        let folder = match path.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        };
+        let mut draft = tempfile::Builder::new();
+        draft.prefix(".image-").suffix(".tmp");
+        #[cfg(unix)]
+        draft.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut draft = draft.tempfile_in(folder)?;
+        self.write(draft.as_file_mut())?;
+        draft.persist(path).map_err(|error| error.error)?;
+        Ok(())
     }
 
-    fn write(&self, draft: &Path) -> Result<(), SaveError> {
+    fn write(&self, draft: &mut File) -> Result<(), SaveError> {
         let mut output = Output {
-            file: BufWriter::with_capacity(1 << 20, File::create(draft)?),
+            file: BufWriter::with_capacity(1 << 20, draft),
             numbers: HashMap::new(),
             index: Vec::new(),
             at: HEAD_BYTES as u64,
         };
         output.file.write_all(&[0; HEAD_BYTES])?;
-        output.block(self.link())?;
+        output.blocks(self.link())?;
         let index_at = output.at;
         for at in &output.index {
             output.file.write_all(&at.to_le_bytes())?;
@@ -109,52 +117,68 @@ impl Image {
         head.extend(total.to_le_bytes());
         head.extend(xxh3_64(&head).to_le_bytes());
         let file = output.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        write_at_start(&file, &head)?;
+        write_at_start(file, &head)?;
         file.sync_all()?;
         Ok(())
     }
 }
 
-fn write_at_start(mut file: &File, head: &[u8]) -> io::Result<()> {
+fn write_at_start(file: &mut File, head: &[u8]) -> io::Result<()> {
     use std::io::Seek as _;
     file.rewind()?;
     file.write_all(head)
 }
 
 /// A file in the making.
-struct Output {
-    file: BufWriter<File>,
+struct Output<'f> {
+    file: BufWriter<&'f mut File>,
     /// The numbers of blocks that are in it.
     numbers: HashMap<(usize, u32), u32>,
     index: Vec<u64>,
     at: u64,
 }
 
-impl Output {
-    /// Writes what a block links to, and then the block, unless it is there already.
-    fn block(&mut self, link: &Link) -> Result<u32, SaveError> {
-        if let Some(number) = self.numbers.get(&link.identity()) {
-            return Ok(*number);
+impl Output<'_> {
+    /// Writes a block and all that it leads to, each once, and behind what it links to.
+    fn blocks(&mut self, root: &Link) -> Result<(), SaveError> {
+        // No recursion: a stranger's file may be one chain of blocks. A block is open while its links get their numbers.
+        let mut open: Vec<(Link, Vec<u32>)> = vec![(root.clone(), Vec::new())];
+        while let Some((link, numbers)) = open.last_mut() {
+            let block = link.block()?;
+            if let Some(next) = (numbers.len() as u64 != block.link_count())
+                .then(|| block.link_at(numbers.len() as u64))
+                .transpose()?
+            {
+                match self.numbers.get(&next.identity()) {
+                    Some(number) => numbers.push(*number),
+                    None => open.push((next, Vec::new())),
+                }
+                continue;
+            }
+            let identity = link.identity();
+            let number = self.block(block.bytes, numbers)?;
+            self.numbers.insert(identity, number);
+            open.pop();
         }
-        let block = link.block()?;
-        let links = (0..block.link_count())
-            .map(|inner| self.block(&block.follow(inner)?.link()))
-            .collect::<Result<Vec<u32>, SaveError>>()?;
+        Ok(())
+    }
+
+    /// Writes a block.
+    fn block(&mut self, bytes: &[u8], links: &[u32]) -> Result<u32, SaveError> {
         let number = u32::try_from(self.index.len()).map_err(|_| SaveError::TooLarge)?;
         if number == u32::MAX {
             return Err(SaveError::TooLarge);
         }
-        let lens = [block.bytes.len() as u32, links.len() as u32];
+        let lens = [bytes.len() as u32, links.len() as u32];
         let links: Vec<u8> = links.iter().flat_map(|link| link.to_le_bytes()).collect();
         self.file.write_all(&lens[0].to_le_bytes())?;
         self.file.write_all(&lens[1].to_le_bytes())?;
         self.file
-            .write_all(&hash(number, lens, &links, block.bytes).to_le_bytes())?;
+            .write_all(&hash(number, lens, &links, bytes).to_le_bytes())?;
         self.file.write_all(&links)?;
-        self.file.write_all(block.bytes)?;
+        self.file.write_all(bytes)?;
         self.index.push(self.at);
-        self.at += (BLOCK_HEAD_BYTES + links.len() + block.bytes.len()) as u64;
-        self.numbers.insert(link.identity(), number);
+        self.at += (BLOCK_HEAD_BYTES + links.len() + bytes.len()) as u64;
         Ok(number)
     }
 }

@@ -80,7 +80,7 @@ impl<'s> Patch<'s> {
                 let array = reuse(root, WIDE_ARRAY, WIDE_SLOTS)?;
                 let hash = match root.slot(WIDE_HASH, WIDE_SLOTS)? {
                     Slot::Node(tree) => self.hash(tree, 0, key, value)?.0,
-                    _ => hash_tree(self.store, vec![Entry::new(key, value)], 0)?,
+                    _ => hash_tree(self.store, &mut [Entry::new(key, value)], 0)?,
                 };
                 return wide(self.store, array, hash, new_array_len, new_hash_len);
             }
@@ -198,7 +198,7 @@ impl<'s> Patch<'s> {
                 entries.insert(place, entry);
             }
             let len = entries.len() as u64;
-            return Ok((hash_tree(self.store, entries, depth)?, len));
+            return Ok((hash_tree(self.store, &mut entries, depth)?, len));
         }
         let branch_node = Branch::at(tree)?;
         let digit = hash_digit(key.hash(), depth);
@@ -222,7 +222,7 @@ impl<'s> Patch<'s> {
         if let Some(value) = value
             && !value.is_nil()
         {
-            let item = hash_tree(self.store, vec![Entry::new(key, value)], depth + 1)?;
+            let item = hash_tree(self.store, &mut [Entry::new(key, value)], depth + 1)?;
             let place = trees.partition_point(|tree| tree.digit < digit);
             trees.insert(
                 place,
@@ -239,7 +239,7 @@ impl<'s> Patch<'s> {
             let mut entries = Vec::new();
             gather(tree, &mut entries)?;
             entries.retain(|entry| entry.key() != key);
-            return Ok((hash_tree(self.store, entries, depth)?, len));
+            return Ok((hash_tree(self.store, &mut entries, depth)?, len));
         }
         Ok((branch(self.store, depth, trees)?, len))
     }
@@ -256,7 +256,15 @@ fn gather<'a>(tree: Node<'a>, into: &mut Vec<Entry<'a>>) -> Result<(), Damaged> 
     }
     let leaf = Leaf::at(tree)?;
     for place in 0..leaf.entries {
-        into.push(Entry::new(leaf.key(place)?, leaf.reuse(place)?));
+        let entry = Entry::new(leaf.key(place)?, leaf.reuse(place)?);
+        // A damaged tree may be the same leaf many times over.
+        if into
+            .last()
+            .is_some_and(|last| (last.hash, last.key()) >= (entry.hash, entry.key()))
+        {
+            return Err(tree.damaged("keys out of their order"));
+        }
+        into.push(entry);
     }
     Ok(())
 }

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use crate::build::Item;
 use crate::error::{Damaged, ReadError};
-use crate::key::KeyRef;
+use crate::key::{KeyRef, lossy};
 use crate::layout::*;
 use crate::node::{Node, Slot};
 use crate::write::reuse;
 
 /// A value of an image, in place. Copying it copies nothing of the image.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Value<'a> {
     /// True or false.
     Boolean(bool),
@@ -308,6 +308,9 @@ impl<'a> Table<'a> {
         }
         let mut node = self.0.child(WIDE_ARRAY, WIDE_SLOTS)?;
         let mut level = array_level(node)?;
+        if place >> (ARRAY_BITS * (u32::from(level) + 1)) > 0 {
+            return Err(node.damaged("a wrong length of the array part"));
+        }
         while level > 0 {
             node = array_child(node, level, array_slot(place, level))?;
             level -= 1;
@@ -323,10 +326,35 @@ impl<'a> Table<'a> {
 
 impl std::fmt::Debug for Table<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Shown(Value::Table(*self), MAX_DEPTH).fmt(f)
+    }
+}
+
+impl std::fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Shown(*self, MAX_DEPTH).fmt(f)
+    }
+}
+
+/// A value to be printed, and how deep tables may be nested in it: a damaged image may have more.
+struct Shown<'a>(Value<'a>, usize);
+
+impl std::fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let table = match self.0 {
+            Value::Boolean(boolean) => return boolean.fmt(f),
+            Value::Integer(integer) => return integer.fmt(f),
+            Value::Float(float) => return float.fmt(f),
+            Value::Text(text) => return lossy(text).fmt(f),
+            Value::Table(table) => table,
+        };
+        let Some(depth) = self.1.checked_sub(1) else {
+            return f.write_str("nested too deep");
+        };
         let mut map = f.debug_map();
-        for entry in self.entries() {
+        for entry in table.entries() {
             match entry {
-                Ok((key, value)) => map.entry(&format_args!("{key}"), &value),
+                Ok((key, value)) => map.entry(&format_args!("{key}"), &Shown(value, depth)),
                 Err(error) => map.entry(&"damaged", &error),
             };
         }

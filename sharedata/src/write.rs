@@ -25,15 +25,15 @@ impl Fragment {
     }
 }
 
-/// A node in the making.
-struct Writer<'s> {
+/// A node in the making: its slots come one after the other.
+pub(crate) struct Writer<'s> {
     store: &'s Store,
     len: usize,
     next: usize,
     fragment: Fragment,
 }
 
-/// A node with these slots: a block of its own when it is large, else part of whatever it will be put into.
+/// A node with these slots.
 ///
 /// # Errors
 /// When a text is too long.
@@ -43,34 +43,55 @@ pub(crate) fn node<'a>(
     aux: u8,
     slots: Vec<Item<'a>>,
 ) -> Result<Item<'a>, BuildError> {
-    let len = slots.len();
-    let count = u16::try_from(len).map_err(|_| BuildError::TooManyCollisions)?;
-    let behind: usize = slots.iter().map(Item::bytes_behind).sum();
-    let mut bytes = Vec::with_capacity(HEAD + len * SLOT + behind);
-    bytes.extend([kind, aux]);
-    bytes.extend(count.to_le_bytes());
-    bytes.resize(HEAD + len * SLOT, 0);
-    let mut writer = Writer {
-        store,
-        len,
-        next: 0,
-        fragment: Fragment {
-            bytes,
-            links: Vec::new(),
-        },
-    };
+    let behind = slots.iter().map(Item::bytes_behind).sum();
+    let mut writer = Writer::new(store, kind, aux, slots.len(), behind)?;
     for slot in slots {
         writer.item(slot)?;
     }
-    let fragment = writer.fragment;
-    if fragment.bytes.len() >= OWN_BLOCK_BYTES || fragment.links.len() > OWN_BLOCK_LINKS {
-        return Ok(Item::linked(fragment.seal(store)));
-    }
-    Ok(Item::inner(fragment))
+    Ok(writer.finish())
 }
 
-impl Writer<'_> {
-    fn item(&mut self, item: Item<'_>) -> Result<(), BuildError> {
+impl<'s> Writer<'s> {
+    /// A node with so many slots, and about so many bytes behind them.
+    pub(crate) fn new(
+        store: &'s Store,
+        kind: u8,
+        aux: u8,
+        len: usize,
+        behind: usize,
+    ) -> Result<Writer<'s>, BuildError> {
+        let count = u16::try_from(len).map_err(|_| BuildError::TooManyCollisions)?;
+        let mut bytes = Vec::with_capacity(HEAD + len * SLOT + behind);
+        bytes.extend([kind, aux]);
+        bytes.extend(count.to_le_bytes());
+        bytes.resize(HEAD + len * SLOT, 0);
+        let links = Vec::new();
+        Ok(Writer {
+            store,
+            len,
+            next: 0,
+            fragment: Fragment { bytes, links },
+        })
+    }
+
+    /// The node: a block of its own when it is large, else part of whatever it will be put into.
+    pub(crate) fn finish(self) -> Item<'static> {
+        let fragment = self.fragment;
+        if fragment.bytes.len() >= OWN_BLOCK_BYTES || fragment.links.len() > OWN_BLOCK_LINKS {
+            return Item::linked(fragment.seal(self.store));
+        }
+        Item::inner(fragment)
+    }
+
+    pub(crate) fn key(&mut self, key: KeyRef<'_>, hash: u64) -> Result<(), BuildError> {
+        match key {
+            KeyRef::Integer(integer) => self.slot(INTEGER, integer.cast_unsigned()),
+            KeyRef::Text(text) => return self.text(text, hash as u16),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn item(&mut self, item: Item<'_>) -> Result<(), BuildError> {
         match item.into_content() {
             Content::Nil => self.slot(NIL, 0),
             Content::Boolean(boolean) => self.slot(if boolean { TRUE } else { FALSE }, 0),
@@ -173,10 +194,10 @@ pub(crate) fn reuse_slots<'a>(node: Node<'a>) -> Result<Vec<Item<'a>>, Damaged> 
     (0..len).map(|slot| reuse(node, slot, len)).collect()
 }
 
-/// A key as it goes into a slot.
-pub(crate) fn key_item(key: KeyRef<'_>, hash: u64) -> Item<'_> {
-    match key {
-        KeyRef::Integer(integer) => integer.into(),
-        KeyRef::Text(text) => Item::from(text).marked(hash as u16),
+/// The bytes that a text takes behind the slots of its node.
+pub(crate) fn text_behind(text: &[u8]) -> usize {
+    match text.len() {
+        len if len > MAX_SHORT && len < OWN_BLOCK_BYTES => len,
+        _ => 0,
     }
 }

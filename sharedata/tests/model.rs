@@ -452,6 +452,90 @@ fn integers_in_any_order_make_an_array() {
 }
 
 #[test]
+fn a_sequence_keeps_its_holes() {
+    let store = Store::new();
+    let list = vec![Some(1), None, Some(3)];
+    let image = store.build(&(&list, (1, None::<i64>))).unwrap();
+    let (back, pair): (Vec<Option<i64>>, (i64, Option<i64>)) =
+        image.at([] as [&str; 0]).unwrap().deserialize().unwrap();
+    assert_eq!((back, pair), (list, (1, None)));
+    let first = image.get(1).unwrap();
+    assert!(first.deserialize::<Vec<i64>>().is_err(), "a hole is no integer");
+    assert!(
+        first.deserialize::<(i64, Option<i64>)>().is_err(),
+        "more than a pair"
+    );
+    let sparse = store.build(&BTreeMap::from([(1, "a"), (7, "b")])).unwrap();
+    let sparse = sparse.at([] as [&str; 0]).unwrap();
+    assert!(sparse.deserialize::<Vec<String>>().is_err());
+    assert_eq!(sparse.deserialize::<BTreeMap<i64, &str>>().unwrap()[&7], "b");
+}
+
+#[test]
+fn a_chain_of_blocks_in_a_file_is_no_recursion() {
+    // Each block is a table whose only value is the block before.
+    let (folder, count) = (Folder::new(), 300_000u32);
+    let path = folder.0.join("chain");
+    let (mut bytes, mut index) = (vec![0; 40], Vec::new());
+    for number in 0..count {
+        index.push(bytes.len() as u64);
+        bytes.extend(13u32.to_le_bytes());
+        bytes.extend(u32::from(number > 0).to_le_bytes());
+        bytes.extend([0; 8]);
+        match number {
+            0 => bytes.extend([1, 1, 1, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0]),
+            _ => {
+                bytes.extend((number - 1).to_le_bytes());
+                bytes.extend([1, 1, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+            }
+        }
+    }
+    let index_at = bytes.len() as u64;
+    bytes.extend(index.iter().flat_map(|at| at.to_le_bytes()));
+    let total = bytes.len() as u64;
+    bytes[..8].copy_from_slice(b"FULMARSD");
+    bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
+    bytes[12..16].copy_from_slice(&count.to_le_bytes());
+    bytes[16..24].copy_from_slice(&index_at.to_le_bytes());
+    bytes[24..32].copy_from_slice(&total.to_le_bytes());
+    forge(&mut bytes);
+    std::fs::write(&path, bytes).unwrap();
+
+    let image = Store::new().map(&path).unwrap();
+    let root = image.at([] as [&str; 0]).unwrap();
+    assert!(root.deserialize::<serde_json::Value>().is_err());
+    assert!(format!("{image:?}").contains("nested too deep"));
+    assert_eq!(image.sizes_beside(&image).unwrap().0, 0);
+    assert!(image.table().unwrap().bytes().unwrap() > 13 * u64::from(count));
+    let copy = folder.0.join("copy");
+    image.save(&copy).unwrap();
+    assert_eq!(copy.metadata().unwrap().len(), total);
+}
+
+#[test]
+fn images_are_saved_to_one_path_by_several_threads() {
+    let folder = Folder::new();
+    let path = folder.0.join("image");
+    let models = [wide(400), wide(500), wide(600)];
+    std::thread::scope(|scope| {
+        for model in &models {
+            let (path, models) = (&path, &models);
+            scope.spawn(move || {
+                let image = image(&Store::new(), model);
+                for _ in 0..20 {
+                    image.save(path).unwrap();
+                    let found = Store::new().map(path).unwrap();
+                    let places = found.table().unwrap().places().unwrap() as usize;
+                    check_table(found.table().unwrap(), &models[places / 100 - 4]);
+                }
+            });
+        }
+    });
+    let left: Vec<_> = std::fs::read_dir(&folder.0).unwrap().collect();
+    assert_eq!(left.len(), 1, "no draft is left: {left:?}");
+}
+
+#[test]
 fn a_hole_makes_no_difference() {
     let store = Store::new();
     let whole = store.build(&serde_json::json!({ "list": [1, 2, 3] })).unwrap();

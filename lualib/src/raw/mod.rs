@@ -26,8 +26,8 @@ pub(crate) use object::{
 pub(crate) use probe::is_expected;
 pub(crate) use stack::{at, count, pop, push, status, top, truncate, wanted_results};
 pub(crate) use table::{
-    Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, set_number,
-    text_bytes,
+    Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch,
+    prefetch_parts, set_number, text_bytes,
 };
 pub(crate) use value::{Content, Value};
 

@@ -90,6 +90,59 @@ fn too_deep() -> Failure {
     "serialize can't pack too depth table".into()
 }
 
+/// Asks for the memory that a walk over the hash part will come to, since most of the work is waiting for it: first for an entry's
+/// objects, then for the parts of its table, for what that holds, and for the parts of the tables in there.
+#[inline(always)]
+unsafe fn ask_ahead(table: *const Table, place: usize, hash: usize) {
+    // SAFETY: the table is live, and so is what it holds.
+    unsafe {
+        let ahead = |distance: usize| match place + distance < hash {
+            true => raw::entry(table, place + distance),
+            false => None,
+        };
+        if let Some((name, value)) = ahead(8) {
+            prefetch(name);
+            prefetch(value);
+        }
+        if let Some((_, value)) = ahead(6)
+            && let Content::Table(inner) = value.content()
+        {
+            raw::prefetch_parts(inner);
+        }
+        for (distance, is_last) in [(4, false), (2, true)] {
+            let Some((_, value)) = ahead(distance) else {
+                continue;
+            };
+            let Content::Table(inner) = value.content() else {
+                continue;
+            };
+            for place in 0..raw::hash_len(inner).min(FEW) {
+                match raw::entry(inner, place) {
+                    Some((_, value)) if !is_last => prefetch(value),
+                    Some((_, value)) => {
+                        if let Content::Table(inner) = value.content() {
+                            raw::prefetch_parts(inner);
+                        }
+                    }
+                    None => {}
+                }
+            }
+        }
+    }
+}
+
+/// Places of a table inside that are looked at ahead.
+const FEW: usize = 16;
+
+#[inline(always)]
+fn prefetch(value: Value) {
+    match value.content() {
+        Content::ShortText(text) => raw::prefetch(text),
+        Content::Table(table) => raw::prefetch(table),
+        _ => {}
+    }
+}
+
 struct Walk<'a> {
     state: *mut lua_State,
     store: &'a Store,
@@ -152,6 +205,7 @@ impl<'a> Walk<'a> {
                 items.push(self.value(raw::item(table, place), depth)?);
             }
             for place in 0..hash {
+                ask_ahead(table, place, hash);
                 if let Some((name, value)) = raw::entry(table, place) {
                     items.insert(key(self.state, name)?, self.value(value, depth)?);
                 }
