@@ -6,6 +6,7 @@ mod config;
 mod dns;
 mod frame;
 mod frames;
+mod image;
 mod seri;
 mod sproto;
 
@@ -13,6 +14,7 @@ pub use config::config;
 pub use dns::dns;
 pub use frame::frame;
 pub use frames::frames;
+pub use image::image;
 pub use seri::seri;
 pub use sproto::{sproto_bundle, sproto_decode, sproto_parser, sproto_rpc, sproto_unpack};
 
@@ -25,6 +27,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("dns", dns),
     ("frame", frame),
     ("frames", frames),
+    ("image", image),
     ("seri", seri),
     ("sproto_bundle", sproto_bundle),
     ("sproto_decode", sproto_decode),
