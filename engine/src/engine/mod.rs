@@ -1,10 +1,14 @@
-//! The engine: what holds the parts together, start, launch and retirement of services.
+//! The engine: what holds the parts together. Services are launched in `launch` and retired in `retire`; the whole starts in `run` and
+//! ends in `shutdown`.
 //!
 //! An [`Engine`] is a value: two of them live side by side and share nothing but the process's arena. What its parts know of
 //! each other goes through here.
 
 mod builder;
+mod launch;
 mod owners;
+mod retire;
+mod run;
 mod shutdown;
 
 use std::collections::HashMap;
@@ -20,16 +24,14 @@ use fulmar_arena::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 pub use self::builder::EngineBuilder;
 use crate::clock::Clock;
 use crate::env::Env;
-use crate::error::LaunchError;
-use crate::handle::{Collector, Handle, Names, Table};
-use crate::mailbox::Added;
+use crate::handle::{Handle, Names, Table};
 use crate::message::{Body, MessageType};
 use crate::message_log::MessageLogSlot;
-use crate::monitor::{self, Slot};
+use crate::monitor::Slot;
 use crate::net::Sockets;
 use crate::post::{LOGGER, Owed};
-use crate::scheduler::{Meter, OwnThread, Scheduler};
-use crate::service::{Lane, Module, Placement, Service, ServiceCell, ServiceOptions, Task};
+use crate::scheduler::Scheduler;
+use crate::service::{Module, ServiceCell, Task};
 use crate::timer::Timer;
 
 /// A running node: services, their mailboxes, and the threads that run them.
@@ -90,181 +92,6 @@ struct Running {
 }
 
 impl Engine {
-    /// Starts a service: gives it a handle and runs its `start` in this thread. What is sent to it in the meantime waits.
-    ///
-    /// # Errors
-    /// [`LaunchError`]: no handle, worker or thread for it, a shutdown under way, or its own refusal. Its handle is then retired, and what
-    /// was sent to it answered.
-    pub fn spawn(
-        &self,
-        service: impl Service + 'static,
-        options: ServiceOptions,
-    ) -> Result<Handle, LaunchError> {
-        self.spawn_boxed(Box::new(service), options)
-    }
-
-    /// [`Engine::spawn`] of a service of unknown type.
-    ///
-    /// # Errors
-    /// As [`Engine::spawn`].
-    pub fn spawn_boxed(
-        &self,
-        service: Box<dyn Service>,
-        options: ServiceOptions,
-    ) -> Result<Handle, LaunchError> {
-        let own = options.placement == Placement::OwnThread && self.0.scheduler.as_seeded().is_none();
-        let own = own.then(|| Arc::new(OwnThread::new()));
-        let lane = match (options.placement, &own) {
-            (_, Some(thread)) => Lane::Own(Arc::clone(thread)),
-            (Placement::Worker(asked), _) if self.0.scheduler.as_seeded().is_none() => {
-                let workers = self.0.scheduler.workers();
-                if asked >= workers {
-                    return Err(LaunchError::NoWorker { asked, workers });
-                }
-                self.0.scheduler.pin(asked);
-                Lane::Worker(asked)
-            }
-            _ => Lane::Any,
-        };
-        let signal_target = service.signal_target();
-        {
-            // Under the lock, so that a shutdown that looks at the count knows of us or we of it.
-            let mut live = self.live();
-            if self.is_ending() {
-                return Err(LaunchError::ShuttingDown);
-            }
-            live.counted += 1;
-        }
-        let inserted = self.0.table.insert(&epoch::pin(), |handle| {
-            Arc::new(ServiceCell::new(
-                self.clone(),
-                handle,
-                service,
-                signal_target,
-                lane,
-                options.mailbox,
-            ))
-        });
-        let Ok(cell) = inserted else {
-            self.live().counted -= 1;
-            self.0.ended.notify_all();
-            self.retire_last();
-            return Err(LaunchError::NoHandle);
-        };
-        // Looked at again, because whoever ends everything may have listed the handles before ours was among them.
-        let ready = match own {
-            _ if self.is_ending() => Err(LaunchError::ShuttingDown),
-            Some(thread) => self.run_own_thread(thread, Arc::clone(&cell)),
-            None => Ok(()),
-        };
-        if let Err(error) = ready {
-            // SAFETY: made above; nobody starts it.
-            unsafe { cell.give_up() };
-            return Err(error);
-        }
-        // SAFETY: made above; nobody else starts it.
-        unsafe { cell.start(&options.name, &options.args) }.map(|()| cell.handle)
-    }
-
-    /// Starts a service of a registered module, with `LAUNCH module args` or `error: launch module FAILED` in the log.
-    ///
-    /// # Errors
-    /// As [`Engine::spawn`], and [`LaunchError::UnknownModule`].
-    pub fn launch(&self, module: &str, args: &str) -> Result<Handle, LaunchError> {
-        let found = self.modules().get(module).cloned();
-        let Some(found) = found else {
-            return Err(LaunchError::UnknownModule(module.to_owned()));
-        };
-        let options = ServiceOptions {
-            name: module.to_owned(),
-            args: args.to_owned(),
-            ..found.options()
-        };
-        self.spawn_boxed(found.create(), options)
-    }
-
-    /// Makes a kind of service launchable by name, in place of what had that name.
-    pub fn register_module(&self, name: impl Into<String>, module: Arc<dyn Module>) {
-        self.modules().insert(name.into(), module);
-    }
-
-    /// Whether a module of this name is registered.
-    pub fn has_module(&self, name: &str) -> bool {
-        self.modules().contains_key(name)
-    }
-
-    /// Starts the threads: from now on messages are handled. Does nothing the second time, or for a deterministic engine.
-    ///
-    /// # Panics
-    /// When the system has no threads for us.
-    pub fn start(&self) {
-        if self.0.scheduler.as_seeded().is_some()
-            // AcqRel: what was set up before happens before what threads of services do; pairs with the Acquire in `phase`.
-            || self.0.phase.compare_exchange(BUILT, RUNNING, Ordering::AcqRel, Ordering::Relaxed).is_err()
-        {
-            return;
-        }
-        self.0
-            .timer
-            .start()
-            .expect("the system has a thread for the timer");
-        let mut threads = self.threads();
-        for index in 0..self.0.scheduler.workers() {
-            let engine = self.clone();
-            let join = spawn(format!("worker-{index}"), move || {
-                engine.0.scheduler.work(&engine, index)
-            });
-            let slot = Some(Arc::clone(self.0.scheduler.slot(index)));
-            threads.fixed.push(Running {
-                slot,
-                join: join.expect("the system has a thread for each worker"),
-            });
-        }
-        let engine = self.clone();
-        let join = spawn("monitor".to_owned(), move || {
-            monitor::run(&engine, engine.0.endless_after)
-        });
-        threads.fixed.push(Running {
-            slot: None,
-            join: join.expect("the system has a thread for the monitor"),
-        });
-        for own in &threads.own {
-            own.join.thread().unpark(); // they wait for the phase
-        }
-    }
-
-    /// Runs a deterministic engine: services in an order drawn from the seed, and when none is ready the clock goes to the next timer.
-    /// Returns when neither is left.
-    ///
-    /// # Panics
-    /// On an engine with threads.
-    pub fn run_until_idle(&self) {
-        self.run_until_ns(u64::MAX);
-    }
-
-    /// [`Engine::run_until_idle`], but not past engine time `until_ns`, at which the clock stands afterwards if work was left.
-    ///
-    /// # Panics
-    /// On an engine with threads.
-    pub fn run_until_ns(&self, until_ns: u64) {
-        let seeded = self
-            .0
-            .scheduler
-            .as_seeded()
-            .expect("only a deterministic engine is run by hand");
-        let slot = Slot::new();
-        let meter = Meter::new(self.0.clock.clone(), self.0.profile);
-        loop {
-            while seeded.step(&slot, &meter) || self.settle_owed() {}
-            match self.0.timer.next_event_ns() {
-                Some(at_ns) if at_ns <= until_ns => self.0.clock.advance_to_ns(at_ns),
-                Some(_) => return self.0.clock.advance_to_ns(until_ns),
-                None => return,
-            }
-            self.0.timer.poll();
-        }
-    }
-
     /// Signals a service in this thread. False when there is none, or it takes no signals.
     pub fn signal(&self, handle: Handle, number: i32) -> bool {
         let Some(cell) = self.cell(handle) else {
@@ -415,73 +242,6 @@ impl Engine {
         }
     }
 
-    /// Retires a handle: nobody finds it from now on, its names are gone, and its service closes on its last turn. False when it was
-    /// not live.
-    pub fn retire(&self, handle: Handle) -> bool {
-        let Some(cell) = self.0.table.remove(handle) else {
-            return false;
-        };
-        // SAFETY: the table's count is ours until the close unit carries it on.
-        let cell = unsafe { cell.as_ref() };
-        let handle = cell.handle; // in full, where the caller may have left out the harbor
-        let is_logger = self.names().query(LOGGER) == Some(handle);
-        self.0.names.forget(handle);
-        let mark = if is_logger {
-            &cell.counters.drains
-        } else {
-            &cell.counters.closing
-        };
-        // Relaxed: the close unit follows, and releases it.
-        mark.store(true, Ordering::Relaxed);
-        match cell.mailbox.state.add_close() {
-            Added::Pending => {}
-            // SAFETY: raising the units from zero is what makes the turn ours.
-            Added::Schedule => self.schedule(unsafe { Task::new(cell) }),
-            Added::Drain => unreachable!("a handle is taken out of the table once"),
-        }
-        true
-    }
-
-    /// [`Engine::retire`], with notice to the exit monitor.
-    pub(crate) fn retire_with_notice(&self, handle: Handle) {
-        if self.retire(handle)
-            && let Some(monitor) = self.exit_monitor()
-        {
-            // A monitor that is gone, or is this very service, hears nothing.
-            let _ = self.send(handle, monitor, MessageType::CLIENT, 0, Body::Empty);
-        }
-    }
-
-    /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
-    pub(crate) fn ended(&self, cell: &ServiceCell) {
-        {
-            let mut live = self.live();
-            // SeqCst: rare; a later harbor service must not be wiped out.
-            let _ = self.0.harbor_service.compare_exchange(
-                cell.handle.bits(),
-                0,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            );
-            // SeqCst: under the lock of the count.
-            if cell.counters.uncounted.load(Ordering::SeqCst) {
-                live.uncounted -= 1;
-            } else {
-                live.counted -= 1;
-            }
-            self.0.ended.notify_all();
-        }
-        self.retire_last();
-        if let Lane::Own(thread) = &cell.lane {
-            thread.end();
-        }
-        let shell = Shell(cell);
-        let guard = epoch::pin();
-        // SAFETY: nobody finds the shell any more, and senders that did are pinned. What is dropped is memory: the service is gone.
-        unsafe { Collector::defer(&guard, move || shell.release()) };
-        guard.flush();
-    }
-
     pub(crate) fn schedule(&self, task: Task) {
         self.0.scheduler.schedule(task);
     }
@@ -541,27 +301,6 @@ impl Engine {
         Some(crate::post::counted(cell))
     }
 
-    fn run_own_thread(&self, thread: Arc<OwnThread>, cell: Arc<ServiceCell>) -> Result<(), LaunchError> {
-        let engine = self.clone();
-        let slot = Some(Arc::clone(thread.slot()));
-        let handle = cell.handle;
-        let run = move || {
-            while engine.phase() == BUILT {
-                thread::park();
-            }
-            thread.run(&engine, &cell);
-        };
-        let mut threads = self.threads();
-        threads.own.retain(|own| !own.join.is_finished());
-        match spawn(format!("service-{:x}", handle.bits()), run) {
-            Ok(join) => {
-                threads.own.push(Running { slot, join });
-                Ok(())
-            }
-            Err(error) => Err(LaunchError::Thread(error)),
-        }
-    }
-
     /// Whether launches are refused.
     fn is_ending(&self) -> bool {
         // Relaxed: set under the lock of the count before the handles are listed under the table's; a launch looks under both.
@@ -596,19 +335,6 @@ impl fmt::Debug for Engine {
         f.debug_struct("Engine")
             .field("harbor", &self.0.harbor)
             .finish_non_exhaustive()
-    }
-}
-
-/// The table's count of a shell, on its way to the collector.
-struct Shell(*const ServiceCell);
-
-// SAFETY: a count of an `Arc<ServiceCell>`, which is `Send`.
-unsafe impl Send for Shell {}
-
-impl Shell {
-    fn release(self) {
-        // SAFETY: the count that the table made with `Arc::into_raw`; `ended` runs once per cell.
-        drop(unsafe { Arc::from_raw(self.0) });
     }
 }
 
