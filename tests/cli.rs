@@ -139,6 +139,33 @@ fn no_bootstrap_no_node() {
 }
 
 #[test]
+fn a_log_service_that_cannot_start_says_so_itself() {
+    let scratch = Scratch::new();
+    scratch.write("main.lua", ABORT);
+    let ended = scratch
+        .node(&[("logservice", "snlua"), ("logger", "no_such_logger")])
+        .end()
+        .expect_code(0);
+    assert!(ended.err.contains("no_such_logger"), "{}", ended.text());
+}
+
+#[test]
+fn tls_is_set_up_by_a_service_of_its_own() {
+    let scratch = Scratch::new();
+    scratch.write("main.lua", ABORT);
+    // in place of the module in C
+    scratch.write(
+        "ltls/init/c.lua",
+        "return { constructor = function() require 'skynet'.error 'tls is ready' end }",
+    );
+    let ended = scratch
+        .node(&[("enablessl", "true"), ("lua_path", "./?.lua")])
+        .end()
+        .expect_code(0);
+    assert!(ended.out.contains("tls is ready"), "{}", ended.text());
+}
+
+#[test]
 fn a_bootstrap_that_refuses_ends_itself() {
     let scratch = Scratch::new();
     let node = scratch.node(&[("standalone", "127.0.0.1:1")]);
@@ -346,6 +373,21 @@ fn nothing_in_a_pipe_is_coloured_but_the_errors_skynet_colours() {
     assert!(!ended.text().contains('\x1b'), "{}", ended.text());
     let ended = scratch.exec("this is not Lua").end();
     assert!(!ended.err.contains('\x1b'), "{}", ended.text());
+}
+
+#[test]
+fn a_daemon_that_cannot_write_its_pid_does_not_start() {
+    let scratch = Scratch::new();
+    scratch.write("main.lua", STAY);
+    let ended = scratch
+        .node(&[("daemon", "no/such/folder/pid")])
+        .end()
+        .expect_code(1);
+    assert!(
+        ended.err.contains("cannot write the pid file"),
+        "{}",
+        ended.text()
+    );
 }
 
 #[test]

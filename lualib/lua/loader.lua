@@ -14,7 +14,7 @@ local words = {}
 for word in line:gmatch "%S+" do
 	words[#words + 1] = word
 end
-SERVICE_NAME = words[1]
+SERVICE_NAME = assert(words[1], "a service without a name")
 
 local lua_path, lua_cpath = take "LUA_PATH", take "LUA_CPATH"
 local templates, preload = take "LUA_SERVICE", take "LUA_PRELOAD"

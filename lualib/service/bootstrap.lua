@@ -13,9 +13,7 @@ local function start_system(name)
 end
 
 local function start_tls()
-	require "skynet.service".new("ltls_holder", function()
-		require "ltls.init.c".constructor()
-	end)
+	require "skynet.service".new("ltls_holder", load "require 'ltls.init.c'.constructor()")
 end
 
 skynet.start(function()

@@ -110,7 +110,7 @@ impl LuaService {
         ) {
             Ok(vm) => vm,
             Err(error) => {
-                context.log(format!("lua loader error : {error}"));
+                complain(context, error.to_string().as_bytes());
                 give_up(context);
                 return;
             }
@@ -126,7 +126,7 @@ impl LuaService {
             if status != ffi::LUA_OK {
                 let text = stack::pop_error_text(main);
                 ffi::lua_settop(main, 0);
-                context.log([b"lua loader error : ", text.as_slice()].concat());
+                complain(context, &text);
                 give_up(context);
                 return;
             }
@@ -163,6 +163,15 @@ impl LuaService {
             tell_launcher(context);
         }
     }
+}
+
+/// Says why a script cannot start: on standard error when it is the one that would write the log.
+fn complain(context: &Context, why: &[u8]) {
+    let line = [b"lua loader error : ", why].concat();
+    if context.engine().names().query("logger") == Some(context.handle()) {
+        eprintln!("{} {}", context.handle(), String::from_utf8_lossy(&line));
+    }
+    context.log(line);
 }
 
 /// Ends a service whose script cannot start.

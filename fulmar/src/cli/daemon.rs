@@ -26,6 +26,8 @@ impl Daemon {
         if let Some(pid) = running(path) {
             return Err(already_running(pid));
         }
+        // Before the fork: whoever starts the daemon sees by its status that the file cannot be written.
+        let file = open(path)?;
         // SAFETY: daemon(3) forks; this is the only thread, so the child misses none and no lock is held in it.
         let outcome = unsafe { libc::daemon(1, 1) };
         if outcome != 0 {
@@ -34,22 +36,11 @@ impl Daemon {
                 io::Error::last_os_error()
             )));
         }
-        Self::write(path)
+        Self::write(path, file)
     }
 
-    fn write(path: &Path) -> Result<Self, Failure> {
-        let failed = |error: io::Error| {
-            Failure::new(format!("cannot write the pid file {}: {error}", path.display()))
-                .advise("daemon names a file in a folder that exists and can be written")
-        };
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644);
-        let mut file = options.open(path).map_err(failed)?;
+    fn write(path: &Path, mut file: File) -> Result<Self, Failure> {
+        let failed = |error| unwritable(path, &error);
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             // Another start was faster between the check and the lock.
@@ -84,6 +75,22 @@ impl Drop for Daemon {
         // A pid file that stays behind names a dead process, which the next start recognises.
         let _ = std::fs::remove_file(&self.path);
     }
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644);
+    options.open(path).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("cannot write the pid file {}: {error}", path.display()))
+        .advise("daemon names a file in a folder that exists and can be written")
 }
 
 /// The live process that the pid file names, if it names one.
@@ -141,10 +148,11 @@ mod tests {
     #[test]
     fn the_pid_file_is_locked_while_held_and_removed_after() {
         let path = file("lock", "an old line that is longer than a pid\n");
-        let daemon = Daemon::write(&path).expect("the file can be written");
+        let hold = || Daemon::write(&path, open(&path).expect("the file can be opened"));
+        let daemon = hold().expect("the file can be written");
         let text = std::fs::read_to_string(&path).expect("the file is there");
         assert_eq!(text, format!("{}\n", std::process::id()));
-        let second = Daemon::write(&path).expect_err("the first one holds the lock");
+        let second = hold().expect_err("the first one holds the lock");
         assert!(format!("{second:?}").contains("already running"), "{second:?}");
         drop(daemon);
         assert!(!path.exists());
