@@ -283,11 +283,11 @@ native! {
         unsafe {
             check_text(state, 1);
             let port = ffi::luaL_optinteger(state, 2, 0);
-            let mut options = ListenOptions::default().backlog(BACKLOG);
+            let mut options = ListenOptions::default();
             if ffi::lua_type(state, 3) == ffi::LUA_TTABLE {
                 socket_options::read_listen(state, 3, &mut options)?;
             } else {
-                let backlog = ffi::luaL_optinteger(state, 3, BACKLOG.into());
+                let backlog = ffi::luaL_optinteger(state, 3, options.backlog.into());
                 options.backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
             }
             let host = stack::text_at(state, 1).unwrap_or_default();
@@ -659,6 +659,3 @@ native! {
         }
     }
 }
-
-/// Connections that wait for their acceptance.
-const BACKLOG: i32 = 32;

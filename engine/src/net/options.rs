@@ -82,13 +82,14 @@ impl SocketOptions {
 /// use fulmar_engine::{FramePrefix, Framing, ListenOptions, SocketOptions};
 ///
 /// let frames = Framing { prefix: FramePrefix::U16Be, limit_bytes: 65535 };
-/// let options = ListenOptions::default().backlog(1024).accepted(SocketOptions::default().framing(frames));
+/// let options = ListenOptions::default().backlog(4096).accepted(SocketOptions::default().framing(frames));
 /// assert!(!options.reuse_port);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenOptions {
-    /// Connections that the system keeps until they are accepted. 128.
+    /// Connections that the system keeps until they are accepted, and may limit further. 1024: when there are more, their clients try
+    /// again after a second.
     pub backlog: i32,
     /// Several listeners may share the port; the system spreads connections over them (`SO_REUSEPORT`). Off.
     pub reuse_port: bool,
@@ -99,7 +100,7 @@ pub struct ListenOptions {
 impl Default for ListenOptions {
     fn default() -> ListenOptions {
         ListenOptions {
-            backlog: 128,
+            backlog: 1024,
             reuse_port: false,
             accepted: SocketOptions::default(),
         }

@@ -119,12 +119,7 @@ impl Running {
         let port = port.ok_or_else(|| StartError::new(format!("Invalid gate address {address}")))?;
         let sockets = cx.engine().sockets();
         let listener = sockets
-            .listen(
-                cx.handle(),
-                host,
-                port,
-                &ListenOptions::default().backlog(BACKLOG),
-            )
+            .listen(cx.handle(), host, port, &ListenOptions::default())
             .map_err(StartError::new)?;
         sockets.start(cx.handle(), listener);
         self.listener = Some(listener);
@@ -269,6 +264,3 @@ fn service_of(cx: &Context, word: &str) -> Option<Handle> {
 
 /// The longest frame.
 const MOST_BYTES: usize = (16 << 20) - 1;
-
-/// Connections that wait for their acceptance.
-const BACKLOG: i32 = 128;

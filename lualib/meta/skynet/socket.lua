@@ -22,7 +22,7 @@ local socket = {}
 
 --- What a listener does; the rest is for the connections it accepts. Fulmar only.
 ---@class skynet.socket.listen_options: skynet.socket.options
----@field backlog? integer Connections that wait to be accepted; 32.
+---@field backlog? integer Connections that wait to be accepted; 1024.
 ---@field reuse_port? boolean Others may listen there, too, who say so; off.
 
 --- Connects. Without `port` the address is `host:port` or `[v6]:port`; `unix:PATH` is a Unix domain socket.
@@ -38,7 +38,7 @@ function socket.open(addr, port, options) end
 ---@async
 ---@param host string
 ---@param port? integer
----@param backlog? integer|skynet.socket.listen_options 32 when left out
+---@param backlog? integer|skynet.socket.listen_options 1024 when left out
 ---@return integer id
 ---@return string ip
 ---@return integer port
