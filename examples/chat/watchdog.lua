@@ -43,13 +43,13 @@ skynet.register_protocol {
 local command = {}
 
 function command.open(address, port)
-	return skynet.call(gate, "lua", "open", {
+	skynet.retpack(skynet.call(gate, "lua", "open", {
 		address = address,
 		port = port,
 		maxclient = settings.max_clients,
 		nodelay = true,
 		backlog = 1024,
-	})
+	}))
 end
 
 function command.socket(event, ...)
@@ -57,7 +57,6 @@ function command.socket(event, ...)
 	if f then
 		f(...)
 	end
-	return skynet.ignoreret()
 end
 
 skynet.start(function()
@@ -71,11 +70,7 @@ skynet.start(function()
 		agents[i] = skynet.newservice("agent", gate)
 		skynet.call(agents[i], "lua", "start", halls)
 	end
-	skynet.dispatch("lua", function(session, _, cmd, ...)
-		if session == 0 then
-			command[cmd](...)
-		else
-			skynet.retpack(command[cmd](...))
-		end
+	skynet.dispatch("lua", function(_, _, cmd, ...)
+		command[cmd](...)
 	end)
 end)

@@ -31,6 +31,7 @@ mod names;
 mod netpack;
 mod node;
 mod profile;
+mod random;
 mod raw;
 mod read_buffer;
 pub mod seri;

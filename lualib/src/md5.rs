@@ -8,6 +8,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::buffers::push_written;
 use crate::crypt::hex_encode;
+use crate::random;
 use crate::stack::{self, check_bytes, native};
 
 const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
@@ -105,9 +106,9 @@ native! {
         // SAFETY: the checks come first. Stack: one result.
         unsafe {
             let (text, key) = (check_bytes(state, 1), check_bytes(state, 2));
-            let mut fresh = [0; 8];
+            let fresh: [u8; 8];
             let seed = if ffi::lua_isnoneornil(state, 3) != 0 {
-                getrandom::fill(&mut fresh).map_err(|error| error.to_string())?;
+                fresh = random::bytes()?;
                 &fresh[..]
             } else {
                 check_bytes(state, 3)

@@ -15,6 +15,7 @@ use sha1::{Digest as _, Sha1};
 use self::des::Padding;
 use self::mac::Short;
 use crate::buffers::push_written;
+use crate::random;
 use crate::stack::{self, Failure, check_bytes, native};
 
 pub(crate) use self::text::hex_encode;
@@ -85,8 +86,7 @@ native! {
 native! {
     /// `randomkey() -> 8 bytes`, from the system's source for secrets; the exclusive or of all is never 0.
     fn randomkey(state) {
-        let mut key: Short = [0; 8];
-        getrandom::fill(&mut key).map_err(|error| error.to_string())?;
+        let mut key: Short = random::bytes()?;
         if key.iter().fold(0, |all, byte| all ^ byte) == 0 {
             key[0] ^= 1;
         }

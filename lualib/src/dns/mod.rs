@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use mlua::ffi::{self, lua_State};
 
 use crate::buffers::push_written;
+use crate::random;
 use crate::stack::{self, check_bytes, native};
 
 pub use self::message::{Addresses, Family, Refusal, id, question, read_answer};
@@ -31,8 +32,7 @@ native! {
         unsafe {
             let name = std::str::from_utf8(check_bytes(state, 1)).unwrap_or_default();
             let family = if ffi::lua_toboolean(state, 2) != 0 { Family::V6 } else { Family::V4 };
-            let mut id = [0; 2];
-            getrandom::fill(&mut id).map_err(|error| error.to_string())?;
+            let id = random::bytes()?;
             let mut legal = false;
             push_written(state, |out| {
                 if let Some(message) = question(name, family, u16::from_ne_bytes(id)) {

@@ -1,7 +1,8 @@
 //! DES in single blocks (ECB) with padding, as skynet's clients speak it. Its keys of 56 bits protect from nobody with time.
 
-use ::des::Des;
-use ::des::cipher::{Block, BlockCipherDecrypt as _, BlockCipherEncrypt as _, KeyInit as _};
+mod cipher;
+
+use self::cipher::Cipher;
 
 /// How a text is filled up to whole blocks; at least one byte is always added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,31 +51,27 @@ impl Padding {
 
 /// Appends `text`, padded and encrypted.
 pub(super) fn encrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) {
-    let cipher = Des::new(&key.into());
+    let cipher = Cipher::new(key);
     let start = out.len();
     out.extend_from_slice(text);
     padding.add(out, text.len());
-    for block in blocks(&mut out[start..]) {
-        cipher.encrypt_block(block);
-    }
+    cipher.encrypt(blocks(&mut out[start..]));
 }
 
 /// Appends what was encrypted; none when there is no sound padding at its end.
 pub(super) fn decrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) -> Option<()> {
-    let cipher = Des::new(&key.into());
+    let cipher = Cipher::new(key);
     let start = out.len();
     out.extend_from_slice(text);
-    for block in blocks(&mut out[start..]) {
-        cipher.decrypt_block(block);
-    }
+    cipher.decrypt(blocks(&mut out[start..]));
     let last = out.len().checked_sub(BLOCK).filter(|last| *last >= start)?;
     let count = padding.count(&out[last..])?;
     out.truncate(out.len() - count);
     Some(())
 }
 
-fn blocks(text: &mut [u8]) -> &mut [Block<Des>] {
-    Block::<Des>::slice_as_chunks_mut(text).0
+fn blocks(text: &mut [u8]) -> &mut [[u8; BLOCK]] {
+    text.as_chunks_mut().0
 }
 
 /// Bytes of a block, and of a key.
