@@ -125,12 +125,12 @@ impl Shared {
     }
 
     fn handle_peer_closed(&self, socket: &Socket, state: &mut State) {
+        if let Some(reason) = state.write_error.take() {
+            return self.end(socket, state, &reason);
+        }
         state.reading = false;
         state.read_closed = true;
         self.report_close(socket, state);
-        if state.write_failed {
-            return self.remove(socket, state);
-        }
         // The write side stays; a watch that cannot be changed only costs a wake-up.
         let _ = socket.watch(state);
     }

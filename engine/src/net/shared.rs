@@ -138,10 +138,15 @@ impl Shared {
     /// A connection has an error, such as a reset, that no read will find.
     fn handle_failure(&self, socket: &Socket, state: &mut State) {
         let Some(io) = &state.io else { return };
-        // A pipe does not say, and a write that has found it has told it.
-        if let Ok(Some(error)) = SockRef::from(io).take_error() {
-            self.end(socket, state, &address::text(&error));
-        }
+        // A pipe does not say; a write may have found it before.
+        let reason = match SockRef::from(io).take_error() {
+            Ok(Some(error)) => address::text(&error),
+            _ => match state.write_error.take() {
+                Some(reason) => reason,
+                None => return,
+            },
+        };
+        self.end(socket, state, &reason);
     }
 
     fn handle_readable(&self, socket: &Arc<Socket>, state: &mut State, to_the_end: bool, scratch: &mut [u8]) {
@@ -219,24 +224,29 @@ impl Shared {
         }
     }
 
-    /// Nothing more can be written: ERROR. Whoever reads still gets what has arrived, and then the end.
+    /// Nothing more can be written. Whoever reads a connection gets what has arrived before, and then the error and the end.
     pub(super) fn fail_to_write(&self, socket: &Socket, state: &mut State, error: &io::Error) {
-        if !state.reading {
-            return self.end(socket, state, &address::text(error));
-        }
-        if !std::mem::replace(&mut state.write_failed, true) {
-            self.emit(state, socket, EventKind::Error, 0, &address::text(error));
+        let reason = address::text(error);
+        // The watch tells again of what is there, and of the end.
+        if !state.reading || socket.kind != SocketKind::Tcp || socket.watch(state).is_err() {
+            return self.end(socket, state, &reason);
         }
         state.outbox.clear();
+        state.write_error = Some(reason);
     }
 
-    /// Ends a connection that has failed or breaks its limits: ERROR, CLOSE, and everything it held is given back. Neither is told
-    /// twice, nor anything once the owner has closed it.
+    /// Ends a connection that has failed or breaks its limits: ERROR, CLOSE unless it was told, and everything it held is given back.
+    /// Nothing is told once the owner has closed it.
     pub(super) fn end(&self, socket: &Socket, state: &mut State, reason: &str) {
         if state.phase != Phase::Closing {
-            if !state.write_failed {
-                self.emit(state, socket, EventKind::Error, 0, reason);
-            }
+            let earlier = state.write_error.take();
+            self.emit(
+                state,
+                socket,
+                EventKind::Error,
+                0,
+                earlier.as_deref().unwrap_or(reason),
+            );
             self.report_close(socket, state);
         }
         self.remove(socket, state);

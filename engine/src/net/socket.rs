@@ -47,8 +47,8 @@ pub(super) struct State {
     pub(super) reading: bool,
     /// Listed as waiting for its owner's mailbox.
     pub(super) held: bool,
-    /// A write has failed, and the owner knows.
-    pub(super) write_failed: bool,
+    /// Why a write has failed, until the owner is told.
+    pub(super) write_error: Option<String>,
     /// The peer has sent all it will.
     pub(super) read_closed: bool,
     pub(super) close_reported: bool,
@@ -163,7 +163,7 @@ impl Socket {
                 watched: false,
                 reading: false,
                 held: false,
-                write_failed: false,
+                write_error: None,
                 read_closed: false,
                 close_reported: false,
                 options,

@@ -101,7 +101,7 @@ impl Shared {
     }
 
     fn send_to(&self, socket: &Socket, state: &mut State, buf: Buf, urgency: Urgency) -> bool {
-        if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_failed {
+        if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_error.is_some() {
             return false;
         }
         match socket.kind {

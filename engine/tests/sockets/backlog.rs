@@ -98,8 +98,8 @@ fn what_has_arrived_is_read_after_a_write_has_failed() {
     thread::sleep(Duration::from_millis(50));
     assert!(net.sockets().send(id, buf(b"into the void"), false));
     assert!(!net.sockets().send(id, buf(b"once more"), false));
-    assert_eq!(net.expect(EventKind::Error).id, id);
     assert_eq!(net.expect(EventKind::Data).bytes, b"arrived");
+    assert_eq!(net.expect(EventKind::Error).id, id);
     assert_eq!(net.expect(EventKind::Close).id, id);
     assert_eq!(net.sockets().info().len(), 1);
     net.end(());
