@@ -7,8 +7,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    client_socket, code_cache, core, crypt, dns, embedded, launch, md5, memory_module, netpack, profile,
-    socketdriver, sproto, stack, stm, tables,
+    client_socket, code_cache, core, crypt, dns, embedded, image, launch, md5, memory_module, netpack,
+    profile, socketdriver, sproto, stack, stm, tables,
 };
 
 /// Modules written in Rust.
@@ -31,6 +31,9 @@ const NATIVE: &[(&str, ffi::lua_CFunction)] = &[
     ("fulmar.tables", tables::open),
 ];
 
+/// Modules that fit into `package.loaded` as it is made.
+const LOADED_MODULES: c_int = 32;
+
 /// Opens the standard libraries and puts ours in front of the files.
 ///
 /// # Safety
@@ -41,6 +44,8 @@ pub(crate) unsafe fn open_standard(state: *mut lua_State) {
         // The environment variables of the process (LUA_PATH, ...) are none of a service's business.
         ffi::lua_pushboolean(state, 1);
         ffi::lua_setfield(state, ffi::LUA_REGISTRYINDEX, c"LUA_NOENV".as_ptr());
+        ffi::lua_createtable(state, 0, LOADED_MODULES);
+        ffi::lua_setfield(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
         ffi::luaL_openlibs(state);
         ffi::lua_pushcclosure(state, code_cache::loadfile, 0);
         ffi::lua_setglobal(state, c"loadfile".as_ptr());
@@ -76,8 +81,9 @@ unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
     unsafe {
         ffi::luaL_checklstring(state, 1, ptr::null_mut());
         let name = std::str::from_utf8(stack::bytes_at(state, 1).unwrap_or_default()).unwrap_or_default();
+        let premade = image::has_premade(state, name).then_some(image::load_premade as ffi::lua_CFunction);
         if let Some((_, open)) = NATIVE.iter().find(|(native, _)| *native == name) {
-            ffi::lua_pushcclosure(state, *open, 0);
+            ffi::lua_pushcclosure(state, premade.unwrap_or(*open), 0);
             ffi::lua_pushstring(state, c":native:".as_ptr());
             return 2;
         }
@@ -85,7 +91,9 @@ unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
             ffi::lua_pushstring(state, c"no embedded library of this name".as_ptr());
             return 1;
         };
-        if code_cache::load_embedded(state, library) != ffi::LUA_OK {
+        if let Some(load) = premade {
+            ffi::lua_pushcclosure(state, load, 0);
+        } else if code_cache::load_embedded(state, library) != ffi::LUA_OK {
             ffi::lua_error(state);
         }
         stack::push_bytes(state, &library.chunk.as_bytes()[1..]);

@@ -1,4 +1,7 @@
 //! The accounting allocator of one Lua state: counts bytes, warns at doublings, refuses beyond a limit.
+//!
+//! A state made from the node's image begins in a [`Region`]; a template for the image lies in a [`Draft`] as a whole. All other
+//! blocks come from the program's global allocator.
 
 #![expect(
     clippy::disallowed_methods,
@@ -11,6 +14,7 @@ use std::ptr;
 
 use fulmar_engine::Context;
 
+use crate::image::{Draft, Region};
 use crate::seri::ExternalStrings;
 
 /// What one Lua state has allocated. The state's allocator owns a pointer to it for the state's whole life.
@@ -21,17 +25,39 @@ pub(crate) struct Memory {
     /// Bytes of arena blocks that the state's external strings keep alive; they count against the limit.
     strings: *const ExternalStrings,
     context: Context,
+    place: Place,
+}
+
+/// Where a state's blocks lie as long as there is room.
+pub(crate) enum Place {
+    Nowhere,
+    Region(Region),
+    Draft(Box<Draft>),
 }
 
 impl Memory {
     /// Memory that counts what `strings` hold too; the pointer must stay valid while the state lives.
-    pub(crate) fn new(context: Context, strings: *const ExternalStrings) -> Memory {
+    pub(crate) fn new(context: Context, strings: *const ExternalStrings, place: Place) -> Memory {
         Memory {
             used_bytes: 0,
             limit_bytes: usize::MAX,
             warn_bytes: FIRST_WARNING_BYTES,
             strings,
             context,
+            place,
+        }
+    }
+
+    /// Memory of a state that exists already: `used_bytes` of blocks in `region`.
+    pub(crate) fn adopt(&mut self, region: Region, used_bytes: usize) {
+        self.place = Place::Region(region);
+        self.used_bytes = used_bytes;
+    }
+
+    pub(crate) fn draft(&self) -> Option<&Draft> {
+        match &self.place {
+            Place::Draft(draft) => Some(draft),
+            _ => None,
         }
     }
 
@@ -83,13 +109,13 @@ pub(crate) unsafe extern "C" fn allocate(
         if !block.is_null() {
             memory.used_bytes -= old_bytes;
             // SAFETY: Lua gives back a block of ours with the size it asked for.
-            unsafe { dealloc(block.cast(), layout(old_bytes)) };
+            unsafe { memory.free(block, old_bytes) };
         }
         return ptr::null_mut();
     }
-    let Ok(new_layout) = Layout::from_size_align(new_bytes, ALIGNMENT) else {
+    if Layout::from_size_align(new_bytes, ALIGNMENT).is_err() {
         return ptr::null_mut(); // longer than anything can be
-    };
+    }
     let used_bytes = memory.used_bytes - old_bytes + new_bytes;
     // Shrinking always succeeds: Lua does not check for failure there.
     if new_bytes > old_bytes
@@ -99,11 +125,10 @@ pub(crate) unsafe extern "C" fn allocate(
         return ptr::null_mut();
     }
     let fresh = if block.is_null() {
-        // SAFETY: the size is not zero.
-        unsafe { alloc(new_layout) }
+        memory.take(new_bytes)
     } else {
         // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
-        unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }
+        unsafe { memory.resize(block, old_bytes, new_bytes) }
     };
     if !fresh.is_null() {
         memory.used_bytes = used_bytes;
@@ -111,11 +136,61 @@ pub(crate) unsafe extern "C" fn allocate(
             memory.warn();
         }
     }
-    fresh.cast()
+    fresh
 }
 
-/// The layout of a block that we gave out.
+impl Memory {
+    fn take(&mut self, bytes: usize) -> *mut c_void {
+        let block = match &mut self.place {
+            Place::Nowhere => None,
+            Place::Region(region) => region.take(bytes),
+            Place::Draft(draft) => return draft.take(bytes).unwrap_or_default(),
+        };
+        // SAFETY: the size is not zero.
+        block.unwrap_or_else(|| unsafe { alloc(layout(bytes)) }.cast())
+    }
+
+    /// # Safety
+    /// `block` has `bytes` bytes and came from `take` or `resize`.
+    unsafe fn free(&mut self, block: *mut c_void, bytes: usize) {
+        match &mut self.place {
+            Place::Region(region) if region.contains(block) => region.give_back(block, bytes, 0),
+            Place::Draft(draft) => draft.give_back(block),
+            // SAFETY: by the caller.
+            _ => unsafe { dealloc(block.cast(), layout(bytes)) },
+        }
+    }
+
+    /// # Safety
+    /// As for [`free`](Self::free); the new size is not zero.
+    unsafe fn resize(&mut self, block: *mut c_void, old_bytes: usize, new_bytes: usize) -> *mut c_void {
+        match &mut self.place {
+            Place::Region(region) if region.contains(block) => {
+                if new_bytes <= old_bytes {
+                    region.give_back(block, old_bytes, new_bytes);
+                    return block;
+                }
+            }
+            Place::Draft(_) => {}
+            // SAFETY: by the caller.
+            _ => return unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }.cast(),
+        }
+        let fresh = self.take(new_bytes);
+        if !fresh.is_null() {
+            // SAFETY: two blocks, each as long as is copied; the old one is given back once.
+            unsafe {
+                fresh
+                    .cast::<u8>()
+                    .copy_from_nonoverlapping(block.cast(), old_bytes.min(new_bytes));
+                self.free(block, old_bytes);
+            }
+        }
+        fresh
+    }
+}
+
+/// The layout of a block; `allocate` refuses sizes that have none.
 fn layout(bytes: usize) -> Layout {
-    // SAFETY: it was a valid one when the block was allocated.
+    // SAFETY: as said.
     unsafe { Layout::from_size_align_unchecked(bytes, ALIGNMENT) }
 }

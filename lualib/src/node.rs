@@ -2,7 +2,7 @@
 
 use std::ffi::CString;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::{fmt, io};
 
 use fulmar_arena::Arena;
@@ -12,6 +12,7 @@ use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Rando
 
 use crate::code_cache::CodeCache;
 use crate::config::Settings;
+use crate::image::Image;
 use crate::snlua::Snlua;
 use crate::sproto::Schemas;
 use crate::stm::Tickets;
@@ -33,8 +34,10 @@ pub(crate) struct Node {
     /// Shared tables, and those on their way from service to service.
     pub(crate) tables: Tables,
     pub(crate) staged: Staged,
-    /// Where the seeds of Lua's string hashes come from.
+    /// Where the seeds of Lua's string hashes and of `math.random` come from.
     seed: AtomicU64,
+    /// What every state starts with; made for the first one, `None` when that cannot be done.
+    pub(crate) image: OnceLock<Option<Image>>,
 }
 
 impl Node {
@@ -55,6 +58,7 @@ impl Node {
             tables,
             staged: Staged::default(),
             seed: AtomicU64::new(seed),
+            image: OnceLock::new(),
         }
     }
 
@@ -77,6 +81,11 @@ impl Node {
     /// Whether this command line of a service is that of the script which `fulmar exec` runs.
     pub(crate) fn is_script(&self, line: &str) -> bool {
         self.script.is_some() && self.script.as_deref() == line.split_whitespace().next()
+    }
+
+    /// Where services' scripts may be: the templates of `luaservice`.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &str> {
+        self.settings.templates()
     }
 
     /// A search path of the config, with its default.

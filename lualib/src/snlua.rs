@@ -3,19 +3,19 @@
 //! Launching only sends the service its own command line; the Lua state is opened and the script runs when that message
 //! arrives, on a worker. So many services load at once, and a script that cannot start does not disturb its creator.
 
-use std::ffi::c_int;
 use std::sync::Arc;
 
 use fulmar_arena::Arena;
 use fulmar_engine::{
     Body, Context, Message, MessageType, Module, Payload, Service, SignalTarget, StartError,
 };
-use mlua::ffi::{self, lua_State};
+use mlua::ffi;
 
+use crate::loader::Start;
 use crate::node::Node;
 use crate::signal::{Running, SignalState};
 use crate::vm::{Vm, as_argument};
-use crate::{code_cache, embedded, stack, tasks};
+use crate::{loader, stack, tasks};
 
 /// The module: makes Lua services of one node.
 pub(crate) struct Snlua {
@@ -116,12 +116,12 @@ impl LuaService {
             }
         };
         let vm: *mut Vm = &mut **self.vm.insert(vm);
-        let mut line = line;
+        let mut start = Start::new(line);
         // SAFETY: the argument outlives the protected call; the box outlives the turn.
         unsafe {
             let main = (*vm).main;
             let running = Running::enter(vm, main);
-            let status = stack::protect(main, run_script, as_argument(&mut line), 1);
+            let status = stack::protect(main, loader::run, as_argument(&mut start), 0);
             running.leave();
             if status != ffi::LUA_OK {
                 let text = stack::pop_error_text(main);
@@ -143,7 +143,7 @@ impl LuaService {
             tasks::start_forks(vm);
             settle_memory(vm);
             if !(*vm).tasks.listens() {
-                let is_script = (*vm).node.is_script(&line);
+                let is_script = (*vm).node.is_script(start.line());
                 self.end_deaf(context, is_script);
             }
         }
@@ -185,91 +185,6 @@ fn tell_launcher(context: &Context) {
     if let Ok(body) = context.bytes(b"ERROR") {
         // Without a launcher there is nobody to tell.
         let _ = context.send_name(".launcher", MessageType::TEXT, 0, body);
-    }
-}
-
-/// Runs the loader with the service's command line. Protected; its argument is the line.
-unsafe extern "C-unwind" fn run_script(state: *mut lua_State) -> c_int {
-    // SAFETY: the line lives in the caller's frame; the settings are owned by the node. Nothing is owned here when Lua
-    // raises. Stack: handler, loader, command line, host table.
-    unsafe {
-        let line = ffi::lua_touserdata(state, 1).cast::<String>();
-        let vm = Vm::of(state);
-        let node = Arc::as_ptr(&(*vm).node);
-        ffi::lua_settop(state, 0);
-        for (name, key) in [
-            (c"LUA_PATH", "lua_path"),
-            (c"LUA_CPATH", "lua_cpath"),
-            (c"LUA_SERVICE", "luaservice"),
-            (c"LUA_PRELOAD", "preload"),
-        ] {
-            if let Some(text) = (*node).path(key) {
-                stack::push_bytes(state, text.as_bytes());
-                ffi::lua_setglobal(state, name.as_ptr());
-            }
-        }
-        ffi::lua_pushcclosure(state, tasks::traceback, 0);
-        let status = match (*node).loader() {
-            Some(file) => code_cache::load_file(state, file.as_ptr()),
-            None => match embedded::library("loader") {
-                Some(loader) => code_cache::load_embedded(state, loader),
-                None => return ffi::luaL_error(state, c"no embedded loader".as_ptr()),
-            },
-        };
-        if status != ffi::LUA_OK {
-            ffi::lua_error(state);
-        }
-        stack::push_bytes(state, (*line).as_bytes());
-        push_host(state);
-        let status = ffi::lua_pcall(state, 2, 0, 1);
-        if status != ffi::LUA_OK {
-            ffi::lua_error(state);
-        }
-        ffi::lua_pushnil(state);
-        1
-    }
-}
-
-/// The table through which the loader finds embedded services.
-unsafe fn push_host(state: *mut lua_State) {
-    // SAFETY: nothing is owned. Stack: one table more.
-    unsafe {
-        ffi::lua_createtable(state, 0, 2);
-        stack::register(
-            state,
-            &[(c"service", find_service), (c"is_skynet_tree", is_skynet_tree)],
-        );
-    }
-}
-
-/// `host.service(name) -> chunk, template | nil`
-unsafe extern "C-unwind" fn find_service(state: *mut lua_State) -> c_int {
-    // SAFETY: the name stays on the stack while it is looked at. Stack: at most two results.
-    unsafe {
-        ffi::luaL_checklstring(state, 1, std::ptr::null_mut());
-        let name = std::str::from_utf8(stack::bytes_at(state, 1).unwrap_or_default()).unwrap_or_default();
-        let Some(service) = embedded::service(name) else {
-            return 0;
-        };
-        if code_cache::load_embedded(state, service) != ffi::LUA_OK {
-            ffi::lua_error(state);
-        }
-        ffi::lua_pushstring(state, c"./service/?.lua".as_ptr());
-        2
-    }
-}
-
-/// `host.is_skynet_tree(dir) -> boolean`: whether the folder also holds `launcher.lua`.
-unsafe extern "C-unwind" fn is_skynet_tree(state: *mut lua_State) -> c_int {
-    // SAFETY: the name is copied and dropped before anything is pushed. Stack: one result.
-    unsafe {
-        ffi::luaL_checklstring(state, 1, std::ptr::null_mut());
-        let found = {
-            let folder = stack::text_at(state, 1).unwrap_or_default();
-            std::path::Path::new(&folder).join("launcher.lua").is_file()
-        };
-        ffi::lua_pushboolean(state, found.into());
-        1
     }
 }
 

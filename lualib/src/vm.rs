@@ -15,7 +15,8 @@ use mlua::ffi::{self, lua_State};
 
 use crate::buffers::Buffers;
 use crate::code_cache::{self, Bytecode};
-use crate::memory::{self, Memory};
+use crate::image::{self, Image};
+use crate::memory::{self, Memory, Place};
 use crate::node::Node;
 use crate::profile::Profiles;
 use crate::raw;
@@ -59,7 +60,7 @@ pub(crate) struct Vm {
     pub(crate) script_blocks: usize,
     /// A memory limit asked for by the main chunk, applied when loading has ended.
     pub(crate) asked_limit: Option<usize>,
-    memory: Box<Memory>,
+    pub(crate) memory: Box<Memory>,
 }
 
 /// Fixed places on the vault's stack.
@@ -87,9 +88,11 @@ pub(crate) enum Slot {
     KeyLen = 13,
     /// The metatable of readers of shared tables; nil before the first.
     Readers = 14,
+    /// Table: the modules of the node's image by name; nil without one.
+    Premade = 15,
 }
 
-const SLOTS: c_int = 14;
+const SLOTS: c_int = 15;
 
 /// Objects that the vault keeps for the state's life.
 #[derive(Clone, Copy)]
@@ -104,6 +107,27 @@ pub(crate) struct Fixed {
     pub(crate) len: *const raw::Text,
     /// Null before the first reader.
     pub(crate) readers: *const raw::Table,
+}
+
+impl Fixed {
+    /// The same objects at other addresses.
+    pub(crate) fn map(
+        self,
+        text: impl Fn(*const raw::Text) -> *mut raw::Text,
+        table: impl Fn(*const raw::Table) -> *mut raw::Table,
+    ) -> Fixed {
+        Fixed {
+            protocols: table(self.protocols),
+            id: text(self.id),
+            pack: text(self.pack),
+            unpack: text(self.unpack),
+            dispatch: text(self.dispatch),
+            trace: text(self.trace),
+            index: text(self.index),
+            len: text(self.len),
+            readers: table(self.readers),
+        }
+    }
 }
 
 impl Default for Fixed {
@@ -124,7 +148,7 @@ impl Default for Fixed {
 }
 
 impl Vm {
-    /// Opens a state with the standard libraries.
+    /// Opens a state with the standard libraries: a copy of the node's image, or, when there is none, a state of its own.
     ///
     /// # Errors
     /// When there is no memory for the state.
@@ -134,17 +158,77 @@ impl Vm {
         arena: Arena,
         signal: Arc<SignalState>,
     ) -> Result<Box<Vm>, NoMemory> {
-        let strings = Box::new(ExternalStrings::new());
-        let mut memory = Box::new(Memory::new(context.clone(), &raw const *strings));
-        let memory_ptr: *mut Memory = &mut *memory;
-        let seed = node.random_seed();
-        // SAFETY: the allocator's argument outlives the state: `close` runs before the box is dropped.
-        let main = unsafe { ffi::lua_newstate(memory::allocate, memory_ptr.cast(), seed) };
-        if main.is_null() {
+        let image = node
+            .image
+            .get_or_init(|| Image::make(&context, &node, arena, &signal));
+        if image.is_none() {
+            let seed = node.random_seed();
+            return Vm::set_up(context, node, arena, signal, seed, Place::Nowhere);
+        }
+        let mut vm = Vm::without_state(context, Arc::clone(&node), arena, signal, Place::Nowhere);
+        let pointer: *mut Vm = &mut *vm;
+        let memory: *mut Memory = &mut *vm.memory;
+        // SAFETY: both live in boxes; `close` runs before they are dropped. `reseed` follows the rules of natives.
+        let status = unsafe {
+            let stamped = image
+                .as_ref()
+                .and_then(|image| image.stamp(pointer, memory))
+                .ok_or(NoMemory)?;
+            vm.main = stamped.main;
+            vm.vault = stamped.vault;
+            vm.fixed = stamped.fixed;
+            crate::stack::protect(vm.main, image::reseed, ptr::null_mut(), 0)
+        };
+        if status != ffi::LUA_OK {
             return Err(NoMemory);
         }
-        let mut vm = Box::new(Vm {
-            main,
+        Ok(vm)
+    }
+
+    /// Sets up a state by itself, in `place`.
+    ///
+    /// # Errors
+    /// When there is no memory for the state.
+    pub(crate) fn set_up(
+        context: Context,
+        node: Arc<Node>,
+        arena: Arena,
+        signal: Arc<SignalState>,
+        seed: u32,
+        place: Place,
+    ) -> Result<Box<Vm>, NoMemory> {
+        let mut vm = Vm::without_state(context, node, arena, signal, place);
+        let pointer: *mut Vm = &mut *vm;
+        let memory: *mut Memory = &mut *vm.memory;
+        // SAFETY: the allocator's argument outlives the state: `close` runs before the box is dropped.
+        vm.main = unsafe { ffi::lua_newstate(memory::allocate, memory.cast(), seed) };
+        if vm.main.is_null() {
+            return Err(NoMemory);
+        }
+        // SAFETY: the extra space of the main thread is one pointer wide; new threads copy it. `prepare` follows the rules
+        // of natives and gets the pointer to a live box.
+        let status = unsafe {
+            ffi::lua_getextraspace(vm.main).cast::<*mut Vm>().write(pointer);
+            ffi::lua_gc(vm.main, ffi::LUA_GCSTOP);
+            crate::stack::protect(vm.main, prepare, pointer.cast(), 0)
+        };
+        if status != ffi::LUA_OK {
+            return Err(NoMemory);
+        }
+        Ok(vm)
+    }
+
+    fn without_state(
+        context: Context,
+        node: Arc<Node>,
+        arena: Arena,
+        signal: Arc<SignalState>,
+        place: Place,
+    ) -> Box<Vm> {
+        let strings = Box::new(ExternalStrings::new());
+        let memory = Box::new(Memory::new(context.clone(), &raw const *strings, place));
+        Box::new(Vm {
+            main: ptr::null_mut(),
             vault: ptr::null_mut(),
             fixed: Fixed::default(),
             packer: Packer::new(arena),
@@ -166,20 +250,7 @@ impl Vm {
             node,
             arena,
             memory,
-        });
-        let pointer: *mut Vm = &mut *vm;
-        // SAFETY: the extra space of the main thread is one pointer wide; new threads copy it. `prepare` follows the rules
-        // of natives and gets the pointer to a live box.
-        let status = unsafe {
-            ffi::lua_getextraspace(main).cast::<*mut Vm>().write(pointer);
-            ffi::lua_gc(main, ffi::LUA_GCSTOP);
-            crate::stack::protect(main, prepare, pointer.cast(), 0)
-        };
-        if status != ffi::LUA_OK {
-            vm.close();
-            return Err(NoMemory);
-        }
-        Ok(vm)
+        })
     }
 
     /// The host of the state that runs `state`.

@@ -9,7 +9,7 @@ mod error;
 mod evaluate;
 mod expand;
 mod keys;
-mod services;
+pub(crate) mod services;
 mod settings;
 
 pub use error::{ConfigError, Position};

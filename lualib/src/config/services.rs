@@ -1,4 +1,4 @@
-//! Where a Lua service's script comes from: the rule of `lua/loader.lua`, for those who only want to know.
+//! Where a Lua service's script comes from.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,21 +33,16 @@ impl Settings {
     /// The paths tried, in order.
     pub fn find_service(&self, name: &str, built_in: bool) -> Result<ServiceSource, Vec<PathBuf>> {
         let mut tried = Vec::new();
-        for template in self
-            .luaservice()
-            .split(';')
-            .filter(|template| !template.is_empty())
-        {
-            let path = PathBuf::from(template.replace('?', name));
-            if path.is_file() {
-                let stock = built_in && beside(&path, "launcher.lua").is_file();
-                return Ok(if stock {
+        for template in self.templates() {
+            let candidate = Candidate::new(template, name);
+            if candidate.exists() {
+                return Ok(if built_in && is_stock(candidate.path()) {
                     ServiceSource::BuiltIn
                 } else {
-                    ServiceSource::File(path)
+                    ServiceSource::File(candidate.path().to_owned())
                 });
             }
-            tried.push(path);
+            tried.push(candidate.path().to_owned());
         }
         if built_in {
             Ok(ServiceSource::BuiltIn)
@@ -55,10 +50,42 @@ impl Settings {
             Err(tried)
         }
     }
+
+    /// The templates of `luaservice`.
+    pub(crate) fn templates(&self) -> impl Iterator<Item = &str> {
+        self.luaservice()
+            .split(';')
+            .filter(|template| !template.is_empty())
+    }
 }
 
-fn beside(path: &Path, name: &str) -> PathBuf {
-    path.parent().unwrap_or(Path::new("")).join(name)
+/// A file that may hold a service's script.
+pub(crate) struct Candidate(String);
+
+impl Candidate {
+    pub(crate) fn new(template: &str, name: &str) -> Candidate {
+        Candidate(template.replace('?', name))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.path().is_file()
+    }
+
+    pub(crate) fn into_text(self) -> String {
+        self.0
+    }
+}
+
+/// Whether `path` is a skynet tree's own copy of a stock service. A project's script of the same name is not.
+pub(crate) fn is_stock(path: &Path) -> bool {
+    path.parent()
+        .unwrap_or(Path::new(""))
+        .join("launcher.lua")
+        .is_file()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub(crate) use object::{
     Userdata, content, set_upvalue, upvalue, upvalue_of, user_value, userdata_metatable,
 };
 pub(crate) use probe::is_expected;
-pub(crate) use stack::{at, count, pop, push, status, top, truncate, wanted_results};
+pub(crate) use stack::{at, count, pop, push, scrub, status, top, truncate, wanted_results};
 pub(crate) use table::{
     Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch,
     prefetch_parts, set_number, text_bytes,

@@ -17,6 +17,7 @@ struct Thread {
     top: *mut Value,
     _global: *mut c_void,
     call: *mut CallInfo,
+    stack_last: *mut Value,
 }
 
 /// `CallInfo`.
@@ -113,6 +114,21 @@ pub(crate) unsafe fn top(state: *mut lua_State) -> Value {
 pub(crate) unsafe fn truncate(state: *mut lua_State, count: c_int) {
     // SAFETY: by the caller.
     unsafe { (*thread(state)).top = base(state).add(count as usize) }
+}
+
+/// Overwrites what calls have left above the top of a stack.
+///
+/// # Safety
+/// `state` is live and not running.
+pub(crate) unsafe fn scrub(state: *mut lua_State) {
+    /// What Lua keeps behind the end, for error handling (`EXTRA_STACK`).
+    const EXTRA: usize = 5;
+    // SAFETY: by (1); slots above the top hold nothing, and all zeros is nil.
+    unsafe {
+        let top = (*thread(state)).top;
+        let len = (*thread(state)).stack_last.offset_from(top);
+        top.write_bytes(0, len.unsigned_abs() + EXTRA);
+    }
 }
 
 /// `lua_status`.

@@ -49,15 +49,17 @@ enum Entry {
 static ANCHORS: u8 = 0;
 static SENTINEL: u8 = 1;
 
-impl StringCache {
-    pub(super) fn new() -> Self {
+impl Default for StringCache {
+    fn default() -> Self {
         Self {
             entries: UnsafeCell::new([const { Entry::Empty }; ENTRIES]),
             oldest: Cell::new(0),
             watched: Cell::new(false),
         }
     }
+}
 
+impl StringCache {
     /// One more count of the copy of the string at `address`.
     pub(super) fn find(&self, address: usize, len: usize) -> Option<Buf> {
         // SAFETY: invariant 2; no Lua code runs here.

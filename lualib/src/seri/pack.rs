@@ -4,7 +4,7 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code: one note per function states the stack's shape
 
-use std::cell::UnsafeCell;
+use std::cell::{OnceCell, UnsafeCell};
 use std::ffi::c_int;
 use std::{ptr, slice};
 
@@ -74,7 +74,8 @@ pub const ATTACH_MIN_BYTES: usize = 1024;
 pub struct Packer {
     arena: Arena,
     scratch: UnsafeCell<Scratch>,
-    cache: Box<StringCache>,
+    /// Made when the first long string is packed.
+    cache: OnceCell<Box<StringCache>>,
     /// Lua's records are those that `raw` reads.
     in_place: bool,
 }
@@ -91,7 +92,7 @@ impl Packer {
         Self {
             arena,
             scratch: UnsafeCell::default(),
-            cache: Box::new(StringCache::new()),
+            cache: OnceCell::new(),
             in_place: raw::is_expected(),
         }
     }
@@ -198,8 +199,10 @@ impl Packer {
     /// # Safety
     /// `state` is the Lua state of the service that owns this packer, with two free slots.
     pub unsafe fn forget_strings(&self, state: *mut ffi::lua_State) {
-        // SAFETY: by this function's contract.
-        unsafe { self.cache.age(state, true) };
+        if let Some(cache) = self.cache.get() {
+            // SAFETY: by this function's contract.
+            unsafe { cache.age(state, true) };
+        }
     }
 }
 
@@ -348,7 +351,7 @@ impl Encoder<'_> {
                 return false;
             }
             let shared = packer.arena.shared(data).filter(|buf| buf.len() == len);
-            if let Some(buf) = shared.or_else(|| packer.cache.find(data.addr(), len)) {
+            if let Some(buf) = shared.or_else(|| packer.cache.get()?.find(data.addr(), len)) {
                 (*self.scratch()).attachment(buf);
                 return true;
             }
@@ -362,7 +365,10 @@ impl Encoder<'_> {
             let buf = copy.freeze();
             (*self.scratch()).attachment(buf.clone());
             let floor = (*self.scratch()).raise_floor();
-            self.ran_lua |= packer.cache.remember(self.state, index, buf);
+            self.ran_lua |= packer
+                .cache
+                .get_or_init(Box::default)
+                .remember(self.state, index, buf);
             (*self.scratch()).lower_floor(floor);
         }
         true

@@ -47,6 +47,9 @@ pub(super) unsafe fn new_task(state: *mut lua_State) -> TaskId {
                 id
             }
             None => {
+                if tasks.list.is_empty() {
+                    tasks.list.reserve_exact(1); // many services never need a second one
+                }
                 tasks.list.push(task);
                 (tasks.list.len() - 1) as TaskId
             }

@@ -133,7 +133,8 @@ impl Waits {
     }
 }
 
-const FIRST_PLACES: usize = 8;
+/// Most services wait for one thing at a time.
+const FIRST_PLACES: usize = 2;
 
 #[cfg(test)]
 mod tests {
