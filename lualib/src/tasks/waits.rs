@@ -4,15 +4,18 @@
 //! finds each with one look, and arming or firing many timers walks through it in order. A session whose place is taken by one that
 //! waits much longer goes to a map.
 //!
+//! The table doubles by a new segment, so it is never copied: fresh memory is what arming many timers costs most.
+//!
 //! # Invariants
 //! 1. A session waits in its place of `near` or in `far`, never in both.
-//! 2. `near` has no places or a power of two of them.
+//! 2. `near` has no places or a power of two of them: two in its first segment, as many as in all before in each other. A segment is as long
+//!    as it has been used.
 
 use super::{FastMap, Wait};
 
 #[derive(Default)]
 pub(crate) struct Waits {
-    near: Box<[Place]>,
+    near: Vec<Vec<Place>>,
     /// Occupied places of `near`.
     near_len: usize,
     far: FastMap<i32, Wait>,
@@ -34,7 +37,8 @@ impl Waits {
 
     #[inline]
     pub(crate) fn get(&self, session: i32) -> Option<&Wait> {
-        match self.near.get(self.place_of(session)) {
+        let (segment, offset) = split(self.index_of(session));
+        match self.near.get(segment).and_then(|segment| segment.get(offset)) {
             Some(Place {
                 session: found,
                 wait: Some(wait),
@@ -47,8 +51,12 @@ impl Waits {
     /// Enters what a session waits for, in place of what it waited for.
     #[inline]
     pub(crate) fn insert(&mut self, session: i32, wait: Wait) {
-        let index = self.place_of(session);
-        match self.near.get_mut(index) {
+        let (segment, offset) = split(self.index_of(session));
+        match self
+            .near
+            .get_mut(segment)
+            .and_then(|segment| segment.get_mut(offset))
+        {
             Some(place) if place.wait.is_none() && self.far.is_empty() => {
                 *place = Place {
                     session,
@@ -64,10 +72,11 @@ impl Waits {
     fn insert_anywhere(&mut self, session: i32, wait: Wait) {
         self.remove(session);
         loop {
-            let index = self.place_of(session);
-            let places = self.near.len();
-            match self.near.get_mut(index) {
-                Some(place) if place.wait.is_none() => {
+            let index = self.index_of(session);
+            let places = self.places();
+            if index < places {
+                let place = self.place(index);
+                if place.wait.is_none() {
                     *place = Place {
                         session,
                         wait: Some(wait),
@@ -76,19 +85,22 @@ impl Waits {
                     return;
                 }
                 // A few that wait long are no reason to grow.
-                Some(_) if self.near_len * 2 < places => {
+                if self.near_len * 2 < places {
                     self.far.insert(session, wait);
                     return;
                 }
-                _ => self.grow(),
             }
+            self.grow();
         }
     }
 
     #[inline]
     pub(crate) fn remove(&mut self, session: i32) -> Option<Wait> {
-        let index = self.place_of(session);
-        if let Some(place) = self.near.get_mut(index)
+        let (segment, offset) = split(self.index_of(session));
+        if let Some(place) = self
+            .near
+            .get_mut(segment)
+            .and_then(|segment| segment.get_mut(offset))
             && place.session == session
             && let Some(wait) = place.wait.take()
         {
@@ -111,26 +123,56 @@ impl Waits {
         let near = self
             .near
             .iter()
+            .flatten()
             .filter_map(|place| Some((place.session, place.wait.as_ref()?)));
         near.chain(self.far.iter().map(|(session, wait)| (*session, wait)))
     }
 
+    fn places(&self) -> usize {
+        if self.near.is_empty() {
+            0
+        } else {
+            1 << self.near.len()
+        }
+    }
+
+    /// Where a session belongs; nowhere when there are no places.
     #[inline]
-    fn place_of(&self, session: i32) -> usize {
-        session as u32 as usize & self.near.len().wrapping_sub(1)
+    fn index_of(&self, session: i32) -> usize {
+        session as u32 as usize & ((1 << self.near.len()) - 1)
+    }
+
+    /// The place at `index`, which is below the number of places.
+    fn place(&mut self, index: usize) -> &mut Place {
+        let (segment, offset) = split(index);
+        let segment = &mut self.near[segment];
+        if segment.len() <= offset {
+            segment.resize_with(offset + 1, Place::default);
+        }
+        &mut segment[offset]
     }
 
     /// Doubles `near`. What meets in a place of the new one did so in the old one, so nothing has to go to `far`.
     fn grow(&mut self) {
-        let places = (self.near.len() * 2).max(FIRST_PLACES);
-        let old = std::mem::replace(&mut self.near, (0..places).map(|_| Place::default()).collect());
-        for place in old {
-            if place.wait.is_some() {
-                let index = self.place_of(place.session);
-                self.near[index] = place;
+        let places = self.places();
+        self.near.push(Vec::with_capacity(places.max(FIRST_PLACES)));
+        for old in 0..places {
+            let (segment, offset) = split(old);
+            let Some(place) = self.near[segment].get_mut(offset) else {
+                continue;
+            };
+            if place.wait.is_some() && place.session as u32 as usize & places != 0 {
+                *self.place(old + places) = std::mem::take(place);
             }
         }
     }
+}
+
+/// Segment and offset of a place.
+#[inline]
+fn split(index: usize) -> (usize, usize) {
+    let segment = (index | 1).ilog2();
+    (segment as usize, index & !(1 << segment & !1))
 }
 
 /// Most services wait for one thing at a time.
