@@ -6,7 +6,7 @@
 //! nobody is woken for a socket, and a worker's search before it sleeps is the only spinning.
 //!
 //! # Liveness
-//! The thread steps aside for a millisecond at most ([`ASIDE`]) and then looks by itself, whatever workers do. The last worker to go to
+//! The thread steps aside for a moment at most ([`ASIDE`]) and then looks by itself, whatever workers do. The last worker to go to
 //! sleep calls it back before that; a call that is missed costs what is left of the millisecond.
 
 use std::io::{self, ErrorKind};
@@ -136,10 +136,12 @@ impl Shared {
             // A panic there has been reported by the panic hook.
             let _ = reactor.thread.join();
         }
+        lock(&self.seat.round).take(); // from here on no worker accepts anything
         for socket in self.table.all() {
-            self.remove(&socket, &mut socket.lock());
+            let mut state = socket.lock();
+            self.flush(&socket, &mut state);
+            self.remove(&socket, &mut state);
         }
-        lock(&self.seat.round).take();
         lock(&self.held).clear();
         lock(&self.due).clear();
         lock(&self.reserve).take();
@@ -152,12 +154,21 @@ impl Shared {
             let flushed = self.flush_due();
             // Relaxed: a hint by workers.
             let shared = self.seat.shared.swap(false, Ordering::Relaxed);
-            let limit = match flushed || shared {
-                true => Some(Duration::ZERO),
-                false => self.rest(),
-            };
             let brought = match &mut *lock(&self.seat.round) {
-                Some(round) => round.wait(limit).map(|()| self.handle_round(round)),
+                // How long to wait is decided with the round in hand: a worker that had it may have taken a wake-up that was for us.
+                // SeqCst: see `stop`.
+                Some(round) => {
+                    let is_busy = flushed
+                        || shared
+                        || self.stopping.load(Ordering::SeqCst)
+                        || !lock(&self.due).is_empty();
+                    let limit = if is_busy {
+                        Some(Duration::ZERO)
+                    } else {
+                        self.rest()
+                    };
+                    round.wait(limit).map(|()| self.handle_round(round))
+                }
                 None => return,
             };
             match brought {
@@ -221,6 +232,6 @@ impl Shared {
 }
 
 /// How long the thread leaves the asking to workers before it asks by itself.
-const ASIDE: Duration = Duration::from_millis(1);
+const ASIDE: Duration = Duration::from_micros(300);
 /// How soon sockets are looked at again whose owner does not keep up.
 const HELD: Duration = Duration::from_millis(1);

@@ -41,8 +41,10 @@ impl Table {
 
     /// Those of `ids` that there are, in their order.
     pub(super) fn find_all(&self, ids: impl Iterator<Item = i32>) -> Vec<Arc<Socket>> {
+        let ids: Vec<i32> = ids.collect(); // the caller's iterator may do anything with sockets
         let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        ids.filter_map(|id| inner.sockets.get(&id).map(Arc::clone))
+        ids.into_iter()
+            .filter_map(|id| inner.sockets.get(&id).map(Arc::clone))
             .collect()
     }
 

@@ -133,7 +133,7 @@ impl Shared {
             return;
         }
         state.outbox.push(packet, urgency == Urgency::Low);
-        if urgency != Urgency::Later || state.outbox.len() > LATER_BYTES {
+        if urgency != Urgency::Later || state.outbox.len() > LATER_BYTES.min(state.options.queued_bytes) {
             self.flush(socket, state);
         }
         if state.outbox.len() > state.options.queued_bytes {

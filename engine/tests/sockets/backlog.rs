@@ -155,7 +155,7 @@ fn a_connection_is_accepted_when_there_is_room() {
 
 #[test]
 fn workers_that_are_stuck_do_not_stop_the_sockets() {
-    const LEN: usize = 32 << 20;
+    const LEN: usize = 8 << 20;
     let net = Net::start();
     let (_, port) = net.listen(&ListenOptions::default());
     let (id, mut client) = net.accept(port);

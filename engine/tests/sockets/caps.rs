@@ -212,3 +212,15 @@ fn a_peer_that_sends_without_reading_its_own_does_no_harm() {
     assert_eq!(kinds, [EventKind::Warning, EventKind::Error, EventKind::Close]);
     net.end(peer);
 }
+
+#[test]
+fn a_broadcast_longer_than_the_cap_is_written_at_once() {
+    let net = Net::start();
+    let (id, mut peer) = net.connect(&SocketOptions::default().queued_bytes(10));
+    assert_eq!(net.sockets().broadcast([id], &buf(&[3; 50])), 1);
+    let mut heard = [0; 50];
+    peer.read_exact(&mut heard).unwrap();
+    assert_eq!(heard, [3; 50]);
+    assert!(net.sockets().send(id, buf(b"still there"), false));
+    net.end(peer);
+}
