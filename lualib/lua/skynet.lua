@@ -15,26 +15,21 @@ skynet._proto = protocols
 skynet.pcall = pcall
 skynet.init = skynet_require.init
 
--- Modules that a name which is not here yet may come from; the last one is loaded first. What the service has put into
--- `skynet` itself stays.
-local late = { "skynet.rest" }
-
-function late.__index(t, name)
-	local own = {}
-	for k, v in next, t do
-		own[k] = v
-	end
-	skynet_require.stock(table.remove(late))
-	for k, v in next, own do
-		t[k] = v
-	end
-	if not late[1] then
+-- The rest comes with the first name that is not here yet. What the service has put into `skynet` itself stays.
+setmetatable(skynet, {
+	__index = function(t, name)
+		local own = {}
+		for k, v in next, t do
+			own[k] = v
+		end
 		setmetatable(t, nil)
-	end
-	return t[name]
-end
-
-setmetatable(skynet, late)
+		skynet_require.stock "skynet.rest"
+		for k, v in next, own do
+			t[k] = v
+		end
+		return t[name]
+	end,
+})
 
 function skynet.register_protocol(class)
 	local name, id = class.name, class.id

@@ -76,7 +76,7 @@ unsafe fn install_searchers(state: *mut lua_State) {
 }
 
 /// The searcher for what lives in the binary.
-unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn search_embedded(state: *mut lua_State) -> c_int {
     // SAFETY: the name stays on the stack while it is looked at. Stack: loader and its extra value, or a reason.
     unsafe {
         ffi::luaL_checklstring(state, 1, ptr::null_mut());

@@ -159,6 +159,7 @@ unsafe fn push_script<'a>(state: *mut lua_State, node: &'a Node, start: *mut Sta
             {
                 let candidate = Candidate::new(template, name);
                 if embedded.is_some() && candidate.exists() && is_stock(candidate.path()) {
+                    is_broken = false;
                     break;
                 }
                 is_broken |= embedded.is_some() && candidate.exists();

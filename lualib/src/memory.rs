@@ -13,6 +13,7 @@ use std::ffi::c_void;
 use std::ptr;
 
 use fulmar_engine::Context;
+use mlua::ffi;
 
 use crate::image::{Draft, Region};
 use crate::seri::ExternalStrings;
@@ -89,7 +90,7 @@ impl Memory {
 const FIRST_WARNING_BYTES: usize = 32 << 20;
 const MEBIBYTE: f64 = (1 << 20) as f64;
 /// The strictest alignment that Lua asks of a block (`LUAI_MAXALIGN`).
-const ALIGNMENT: usize = 8;
+const ALIGNMENT: usize = 16;
 
 /// `lua_Alloc` over the program's global allocator.
 ///
@@ -104,7 +105,11 @@ pub(crate) unsafe extern "C" fn allocate(
     // SAFETY: Lua calls its allocator on the thread that runs the state, never re-entrantly.
     let memory = unsafe { &mut *memory.cast::<Memory>() };
     // For a fresh block Lua passes the kind of object in `old_bytes`.
-    let old_bytes = if block.is_null() { 0 } else { old_bytes };
+    let (old_bytes, kind) = if block.is_null() {
+        (0, old_bytes)
+    } else {
+        (old_bytes, 0)
+    };
     if new_bytes == 0 {
         if !block.is_null() {
             memory.used_bytes -= old_bytes;
@@ -125,7 +130,7 @@ pub(crate) unsafe extern "C" fn allocate(
         return ptr::null_mut();
     }
     let fresh = if block.is_null() {
-        memory.take(new_bytes)
+        memory.take(new_bytes, kind)
     } else {
         // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
         unsafe { memory.resize(block, old_bytes, new_bytes) }
@@ -140,11 +145,13 @@ pub(crate) unsafe extern "C" fn allocate(
 }
 
 impl Memory {
-    fn take(&mut self, bytes: usize) -> *mut c_void {
+    /// A block for an object of this kind. Only userdata need more than a word's alignment.
+    fn take(&mut self, bytes: usize, kind: usize) -> *mut c_void {
+        let is_userdata = kind == ffi::LUA_TUSERDATA as usize;
         let block = match &mut self.place {
-            Place::Nowhere => None,
-            Place::Region(region) => region.take(bytes),
-            Place::Draft(draft) => return draft.take(bytes).unwrap_or_default(),
+            Place::Region(region) if !is_userdata => region.take(bytes),
+            Place::Region(_) | Place::Nowhere => None,
+            Place::Draft(draft) => return draft.take(bytes, is_userdata).unwrap_or_default(),
         };
         // SAFETY: the size is not zero.
         block.unwrap_or_else(|| unsafe { alloc(layout(bytes)) }.cast())
@@ -175,7 +182,7 @@ impl Memory {
             // SAFETY: by the caller.
             _ => return unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }.cast(),
         }
-        let fresh = self.take(new_bytes);
+        let fresh = self.take(new_bytes, 0);
         if !fresh.is_null() {
             // SAFETY: two blocks, each as long as is copied; the old one is given back once.
             unsafe {

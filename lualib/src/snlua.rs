@@ -139,6 +139,10 @@ impl LuaService {
                 ));
             }
             ffi::lua_gc(main, ffi::LUA_GCRESTART);
+            // What a script has made by itself is old, too, if it is much: else the first young collections walk all of it.
+            if (*vm).heap_bytes() > (*vm).image_bytes() * 3 / 2 {
+                ffi::lua_gc(main, ffi::LUA_GCINC);
+            }
             ffi::lua_gc(main, ffi::LUA_GCGEN);
             tasks::start_forks(vm);
             settle_memory(vm);

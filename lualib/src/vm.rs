@@ -268,6 +268,12 @@ impl Vm {
         self.memory.used_bytes()
     }
 
+    /// Of those, what the node's image has brought.
+    pub(crate) fn image_bytes(&self) -> usize {
+        let image = self.node.image.get().and_then(Option::as_ref);
+        image.map_or(0, Image::used_bytes)
+    }
+
     pub(crate) fn limit_memory(&mut self, bytes: usize) {
         self.memory.limit(bytes);
     }

@@ -112,4 +112,30 @@ try.main(function()
 	try.ours("skynet is made of what the program has put in its place", function()
 		try.equal(skynet.call(skynet.newservice "image_own", "lua"), true)
 	end)
+
+	try.ours("a searcher of the program's own is asked for the parts of skynet", function()
+		try.equal(skynet.call(skynet.newservice "image_searcher", "lua"), true)
+	end)
+
+	try.ours("a loader that is out of date says so", function()
+		local ok, err = skynet.call(skynet.newservice "image_loader", "lua")
+		try.equal(ok, false)
+		try.equal(err, "this loader is out of date")
+	end)
+
+	try.case("skynet.manager adds fields, which the program may take away or replace", function()
+		require "skynet.manager"
+		local names = {}
+		for name in pairs(skynet) do names[name] = true end
+		for _, name in ipairs { "launch", "kill", "abort", "register", "name", "forward_type", "filter", "monitor" } do
+			try.yes(names[name], name)
+		end
+		local abort, launch = skynet.abort, skynet.launch
+		skynet.abort, skynet.launch = nil, print
+		skynet.register ".t_image"
+		try.equal(skynet.localname ".t_image", skynet.self())
+		try.equal(skynet.abort, nil)
+		try.equal(skynet.launch, print)
+		skynet.abort, skynet.launch = abort, launch
+	end)
 end)

@@ -1,10 +1,11 @@
--- skynet.manage: what skynet.manager adds to `skynet`: starts, names, watches and ends services, this one's message entry
--- included.
+-- skynet.manage: the functions of skynet.manager: start, name, watch and end services, this one's message entry included.
 local core = require "skynet.core"
 local skynet = require "skynet"
 
+local M = {}
+
 -- Starts a service of any module. Its init has run when this returns; a Lua script has not.
-function skynet.launch(...)
+function M.launch(...)
 	return core.addresscommand("LAUNCH", table.concat({ ... }, " ")) or nil
 end
 
@@ -17,7 +18,7 @@ local function handle_of(name)
 	return skynet.localname(name)
 end
 
-function skynet.kill(name)
+function M.kill(name)
 	local handle = handle_of(name)
 	if handle then
 		skynet.send(".launcher", "lua", "REMOVE", handle, true)
@@ -26,7 +27,7 @@ function skynet.kill(name)
 	core.command("KILL", name)
 end
 
-function skynet.abort()
+function M.abort()
 	core.command "ABORT"
 end
 
@@ -41,7 +42,7 @@ local function register_global(name, handle)
 	require "skynet.harbor".globalname(name, handle)
 end
 
-function skynet.register(name)
+function M.register(name)
 	if is_local(name) then
 		core.command("REG", name)
 	else
@@ -49,7 +50,7 @@ function skynet.register(name)
 	end
 end
 
-function skynet.name(name, handle)
+function M.name(name, handle)
 	if is_local(name) then
 		core.command("NAME", name .. " " .. skynet.address(handle))
 	else
@@ -65,7 +66,7 @@ local function start_with(callback, forward, start_func)
 end
 
 -- In place of skynet.start. A message whose type is in `map` is dispatched as type map[type] and belongs to its handler.
-function skynet.forward_type(map, start_func)
+function M.forward_type(map, start_func)
 	local dispatch, trash = skynet.dispatch_message, core.trash
 	start_with(function(prototype, msg, sz, session, source)
 		local mapped = map[prototype]
@@ -81,16 +82,18 @@ function skynet.forward_type(map, start_func)
 end
 
 -- In place of skynet.start. Every message is dispatched as f(type, msg, sz, session, source) returns it.
-function skynet.filter(f, start_func)
+function M.filter(f, start_func)
 	local dispatch = skynet.dispatch_message
 	start_with(function(...)
 		dispatch(f(...))
 	end, false, start_func)
 end
 
-function skynet.monitor(service, query)
+function M.monitor(service, query)
 	local find = query and skynet.queryservice or skynet.uniqueservice
 	local monitor = assert(find(true, service), "Monitor launch failed")
 	core.command("MONITOR", skynet.address(monitor))
 	return monitor
 end
+
+return M

@@ -75,11 +75,15 @@ impl Draft {
         })
     }
 
-    /// A block. None when the draft is full.
-    pub(crate) fn take(&mut self, bytes: usize) -> Option<*mut c_void> {
+    /// A block, at a multiple of two words if it `is_userdata`. None when the draft is full.
+    pub(crate) fn take(&mut self, bytes: usize, is_userdata: bool) -> Option<*mut c_void> {
         let stays = self.plan.0.get(self.asked).copied().unwrap_or(false);
         let bump = if stays { &mut self.kept } else { &mut self.passing };
-        let place = bump.next;
+        let place = if is_userdata {
+            bump.next.next_multiple_of(2)
+        } else {
+            bump.next
+        };
         bump.next = place
             .checked_add(bytes.div_ceil(WORD))
             .filter(|&next| next <= bump.end)?;

@@ -96,6 +96,11 @@ impl Image {
         one.compare(&two)
     }
 
+    /// Bytes that Lua counts in it.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes
+    }
+
     /// Copies the heap for the host `vm`, whose allocator counts in `memory`. None when there is no memory.
     ///
     /// # Safety

@@ -6,8 +6,8 @@ use std::ffi::c_int;
 
 use mlua::ffi::{self, lua_State};
 
-use crate::stack;
 use crate::vm::{Slot, Vm};
+use crate::{library, stack};
 
 /// Modules that are made beforehand, each before those that require it.
 const PREMADE: [&str; 4] = ["skynet.core", "skynet.codecache", "skynet.require", "skynet"];
@@ -20,7 +20,8 @@ pub(super) unsafe extern "C-unwind" fn furnish(state: *mut lua_State) -> c_int {
         ffi::lua_settop(state, 0);
         // What is random here is made so in each copy.
         reseed_with(state, 0, 0);
-        if (*vm).node.files_first() {
+        // A preload script may change what these modules take from their surroundings.
+        if (*vm).node.files_first() || (*vm).node.path("preload").is_some() {
             return 0;
         }
         ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
@@ -65,7 +66,7 @@ unsafe fn get(state: *mut lua_State, table: c_int, name: &str) {
 /// place of a module that it is made of.
 ///
 /// # Safety
-/// Runs protected, with eight free slots. Stack: unchanged.
+/// Runs protected, with twelve free slots. Stack: unchanged.
 pub(crate) unsafe fn has_premade(state: *mut lua_State, name: &str) -> bool {
     let Some(place) = PREMADE.iter().position(|premade| *premade == name) else {
         return false;
@@ -74,10 +75,12 @@ pub(crate) unsafe fn has_premade(state: *mut lua_State, name: &str) -> bool {
     unsafe {
         let top = ffi::lua_gettop(state);
         (*Vm::of(state)).push_slot(state, Slot::Premade);
-        let mut is_ours = ffi::lua_type(state, -1) == ffi::LUA_TTABLE;
+        let is_there = ffi::lua_type(state, -1) == ffi::LUA_TTABLE;
+        let mut is_ours = is_there;
         if is_ours && name == "skynet" {
             ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
             ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_PRELOAD_TABLE);
+            is_ours = is_asked_second(state);
             for part in &PREMADE[..place] {
                 get(state, top + 1, part);
                 get(state, top + 2, part);
@@ -87,8 +90,29 @@ pub(crate) unsafe fn has_premade(state: *mut lua_State, name: &str) -> bool {
                 ffi::lua_settop(state, top + 3);
             }
         }
-        if !is_ours && name == "skynet" {
+        if is_there && !is_ours {
             forget_premade(state);
+        }
+        ffi::lua_settop(state, top);
+        is_ours
+    }
+}
+
+/// Whether the searcher for what is embedded still comes behind the one for `package.preload`: otherwise the program looks for the
+/// parts itself.
+unsafe fn is_asked_second(state: *mut lua_State) -> bool {
+    // SAFETY: table accesses that run no Lua code. Stack: unchanged.
+    unsafe {
+        let top = ffi::lua_gettop(state);
+        ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
+        get(state, -1, "package");
+        let mut is_ours = false;
+        if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+            get(state, -1, "searchers");
+            if ffi::lua_type(state, -1) == ffi::LUA_TTABLE {
+                ffi::lua_rawgeti(state, -1, 2);
+                is_ours = stack::is_native(state, -1, library::search_embedded);
+            }
         }
         ffi::lua_settop(state, top);
         is_ours
@@ -120,6 +144,11 @@ pub(crate) unsafe extern "C-unwind" fn load_premade(state: *mut lua_State) -> c_
         ffi::lua_settop(state, 1);
         ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, ffi::LUA_LOADED_TABLE);
         (*Vm::of(state)).push_slot(state, Slot::Premade);
+        if ffi::lua_type(state, 3) != ffi::LUA_TTABLE {
+            // Somebody has kept this loader, and given a part of the module away meanwhile.
+            ffi::lua_pushstring(state, c"this loader is out of date".as_ptr());
+            ffi::lua_error(state);
+        }
         if stack::bytes_at(state, 1) == Some(b"skynet") {
             for part in &PREMADE[..PREMADE.len() - 1] {
                 get(state, 3, part);
