@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use fulmar_tests::{Run, Scratch};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -181,4 +181,28 @@ fn a_terminal_is_read_and_stays_as_it_was_for_others() {
     assert_eq!(lines.len(), LINES, "lines are lost");
     assert!(seen.contains("bye\tfarewell"), "{}", &seen[seen.len() - 200..]);
     assert!(!flags.contains(OFlags::NONBLOCK));
+}
+
+#[test]
+fn a_named_pipe_ends_when_its_writers_have_gone_before() {
+    let scratch = scratch(
+        r#"
+        skynet.sleep(30)
+        local id = assert(socket.stdin())
+        print("line", socket.readline(id))
+        print("then", (socket.readline(id)))
+        skynet.abort()
+        "#,
+    );
+    let path = scratch.path().join("input");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let both = File::options().read(true).write(true).open(&path).unwrap();
+    let input = File::open(&path).unwrap();
+    (&both).write_all(b"words\n").unwrap();
+    let mut command = Run::command(&["run", "config"]);
+    command.current_dir(scratch.path()).stdin(input);
+    let node = Run::start(command);
+    drop(both);
+    node.expect("line\twords").expect("then\tfalse");
+    node.end().expect_code(0);
 }

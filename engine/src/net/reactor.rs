@@ -7,7 +7,7 @@
 //!
 //! # Liveness
 //! The thread steps aside for a moment at most ([`ASIDE`]) and then looks by itself, whatever workers do. The last worker to go to
-//! sleep calls it back before that; a call that is missed costs what is left of the millisecond.
+//! sleep calls it back before that; a call that is missed costs what is left of that moment.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};

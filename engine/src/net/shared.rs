@@ -156,6 +156,8 @@ impl Shared {
         let done = match socket.kind {
             SocketKind::Listen => self.accept(socket, state),
             SocketKind::Udp => self.read_datagrams(socket, state, scratch),
+            // A named pipe that was opened behind its writers never tells of their end.
+            SocketKind::Bind => self.read(socket, state, true, scratch),
             _ => self.read(socket, state, to_the_end, scratch),
         };
         if !done {
