@@ -205,7 +205,7 @@ native! {
     fn clear(state) {
         // SAFETY: no Lua code runs in here.
         unsafe {
-            (&*Vm::of(state)).node.cache.clear();
+            Vm::node_of(state).cache.clear();
             Ok(0)
         }
     }

@@ -49,7 +49,7 @@ pub(crate) unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
     // SAFETY: the start lives in the caller's frame, the node as long as the state. Stack: handler, loader, its argument.
     unsafe {
         let start = ffi::lua_touserdata(state, 1).cast::<Start>();
-        let node = &*std::sync::Arc::as_ptr(&(*Vm::of(state)).node);
+        let node = Vm::node_of(state);
         ffi::lua_settop(state, 0);
         ffi::lua_pushcclosure(state, tasks::traceback, 0);
         match node.loader() {
@@ -96,7 +96,7 @@ unsafe extern "C-unwind" fn load(state: *mut lua_State) -> c_int {
     // main chunk; then what is called, and its arguments.
     unsafe {
         let start = ffi::lua_touserdata(state, 1).cast::<Start>();
-        let node = &*std::sync::Arc::as_ptr(&(*Vm::of(state)).node);
+        let node = Vm::node_of(state);
         ffi::lua_getglobal(state, c"package".as_ptr());
 
         let Some(name) = (*start).words().next() else {
@@ -158,11 +158,12 @@ unsafe fn push_script<'a>(state: *mut lua_State, node: &'a Node, start: *mut Sta
         for template in node.templates() {
             {
                 let candidate = Candidate::new(template, name);
-                if embedded.is_some() && candidate.exists() && is_stock(candidate.path()) {
+                let exists = embedded.is_some() && candidate.exists();
+                if exists && is_stock(candidate.path()) {
                     is_broken = false;
                     break;
                 }
-                is_broken |= embedded.is_some() && candidate.exists();
+                is_broken |= exists;
                 (*start).file = CString::new(candidate.into_text()).unwrap_or_default();
             }
             if code_cache::load_file(state, (*start).file.as_ptr()) == ffi::LUA_OK {

@@ -263,6 +263,15 @@ impl Vm {
         unsafe { ffi::lua_getextraspace(state).cast::<*mut Vm>().read() }
     }
 
+    /// The node of the state that runs `state`.
+    ///
+    /// # Safety
+    /// As for [`of`](Self::of); the state stays open as long as the reference lives.
+    pub(crate) unsafe fn node_of<'a>(state: *mut lua_State) -> &'a Node {
+        // SAFETY: the host holds the node as long as the state is open.
+        unsafe { &*Arc::as_ptr(&(*Vm::of(state)).node) }
+    }
+
     /// Bytes that the Lua heap uses, without external strings.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.memory.used_bytes()

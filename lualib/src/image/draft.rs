@@ -41,7 +41,7 @@ struct Bump {
     end: usize,
 }
 
-/// Copies begin at multiples of this, and two drafts of different skew are a multiple of 64 KiB and this apart. So correcting an
+/// Copies begin at multiples of this, and two drafts of which one is skewed are a multiple of 64 KiB and this apart. So correcting an
 /// address never changes its lowest byte, which may be the tag of a value with an old address behind it; and a word that is the
 /// same in its two lowest bytes, as objects' headers are, never looks like an address.
 pub(super) const SKEW_BYTES: usize = 256;
@@ -52,12 +52,12 @@ const PASSING_WORDS: usize = 1 << 17;
 const BYTES: usize = (KEPT_WORDS + PASSING_WORDS) * WORD + SKEW_BYTES;
 
 impl Draft {
-    /// Memory that begins `skew` (0 or 1) times [`SKEW_BYTES`] behind a multiple of 64 KiB. None when there is none.
-    pub(crate) fn new(plan: Rc<Plan>, skew: usize) -> Option<Draft> {
+    /// Memory that begins at a multiple of 64 KiB, or [`SKEW_BYTES`] behind one. None when there is none.
+    pub(crate) fn new(plan: Rc<Plan>, is_skewed: bool) -> Option<Draft> {
         // SAFETY: the size is not zero.
         let start = NonNull::new(unsafe { alloc_zeroed(Draft::layout()) })?;
         // SAFETY: the layout has room for the skew.
-        let base = unsafe { start.add(skew.min(1) * SKEW_BYTES) }.cast();
+        let base = unsafe { start.add(usize::from(is_skewed) * SKEW_BYTES) }.cast();
         Some(Draft {
             start,
             base,

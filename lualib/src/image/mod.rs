@@ -85,14 +85,14 @@ impl Image {
             return None;
         }
         let seed = node.random_seed();
-        let template = |plan: &Rc<Plan>, skew| {
-            let draft = Draft::new(Rc::clone(plan), skew)?;
+        let template = |plan: &Rc<Plan>, is_skewed| {
+            let draft = Draft::new(Rc::clone(plan), is_skewed)?;
             Template::set_up(context, node, arena, signal, seed, draft)
         };
         let no_plan = Rc::default();
-        template(&no_plan, 0)?; // compiles what is embedded, so that the next ones find it compiled
-        let plan = Rc::new(template(&no_plan, 0)?.0.memory.draft()?.plan());
-        let (one, two) = (template(&plan, 0)?, template(&plan, 1)?);
+        template(&no_plan, false)?; // compiles what is embedded, so that the next ones find it compiled
+        let plan = Rc::new(template(&no_plan, false)?.0.memory.draft()?.plan());
+        let (one, two) = (template(&plan, false)?, template(&plan, true)?);
         one.compare(&two)
     }
 

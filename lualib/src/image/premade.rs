@@ -165,7 +165,7 @@ pub(crate) unsafe extern "C-unwind" fn load_premade(state: *mut lua_State) -> c_
 pub(crate) unsafe extern "C-unwind" fn reseed(state: *mut lua_State) -> c_int {
     // SAFETY: nothing is owned. Stack: unchanged.
     unsafe {
-        let node = &*(&*Vm::of(state)).node;
+        let node = Vm::node_of(state);
         reseed_with(state, node.random_seed(), node.random_seed());
         0
     }

@@ -56,7 +56,7 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
 /// The node's schemas.
 unsafe fn schemas<'a>(state: *mut lua_State) -> &'a Schemas {
     // SAFETY: the node outlives every state of it.
-    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).schemas }
+    unsafe { &Vm::node_of(state).schemas }
 }
 
 /// The schema that the token at index 1 stands for.

@@ -8,7 +8,6 @@ mod tickets;
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
-use std::sync::Arc;
 
 use fulmar_arena::Buf;
 use fulmar_engine::Body;
@@ -82,7 +81,7 @@ unsafe fn reader_argument(state: *mut lua_State) -> Result<*mut Option<Reader>, 
 /// The node's tickets.
 unsafe fn tickets<'a>(state: *mut lua_State) -> &'a Tickets {
     // SAFETY: the node outlives every state of it.
-    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).tickets }
+    unsafe { &Vm::node_of(state).tickets }
 }
 
 /// The value at `index`: a block and its size, which is taken over, or a string, which is copied.

@@ -13,7 +13,6 @@ mod shared;
 use std::ffi::{CStr, c_int};
 use std::path::Path;
 use std::ptr;
-use std::sync::Arc;
 
 use fulmar_sharedata::{Key, News};
 use mlua::ffi::{self, lua_State};
@@ -63,13 +62,13 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
 /// The node's shared tables.
 unsafe fn tables<'a>(state: *mut lua_State) -> &'a Tables {
     // SAFETY: the node outlives every state of it.
-    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).tables }
+    unsafe { &Vm::node_of(state).tables }
 }
 
 /// Images on their way between services of the node.
 unsafe fn staged<'a>(state: *mut lua_State) -> &'a Staged {
     // SAFETY: as above.
-    unsafe { &(*Arc::as_ptr(&(*Vm::of(state)).node)).staged }
+    unsafe { &Vm::node_of(state).staged }
 }
 
 impl Boxed for Watch<News> {
