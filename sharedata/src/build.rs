@@ -1,6 +1,7 @@
 //! From items to tables.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::block::{Link, Store};
 use crate::error::BuildError;
@@ -63,6 +64,11 @@ impl<'a> Item<'a> {
 
     pub(crate) fn is_nil(&self) -> bool {
         matches!(self.0, Form::Nil)
+    }
+
+    /// None for nothing.
+    fn present(self) -> Option<Item<'a>> {
+        (!self.is_nil()).then_some(self)
     }
 
     pub(crate) fn marked(self, mark: u16) -> Item<'a> {
@@ -166,17 +172,20 @@ impl From<Vec<u8>> for Item<'_> {
 /// assert_eq!(image.get("tags")?.get(1)?.as_str(), Some("rare"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Default)]
-pub struct Items<'a> {
-    pub(crate) array: Vec<Item<'a>>,
-    pub(crate) entries: Vec<Entry<'a>>,
+///
+/// Values may also be what items can be made of, when [`Store::table_of`] comes to them.
+pub struct Items<'a, V = Item<'a>> {
+    /// None is a hole.
+    array: Vec<Option<V>>,
+    entries: Vec<Entry<'a, V>>,
 }
 
 /// A key and a value that do not lie in the array part.
-pub(crate) struct Entry<'a> {
+pub(crate) struct Entry<'a, V = Item<'a>> {
     pub(crate) hash: u64,
     key: EntryKey<'a>,
-    pub(crate) value: Item<'a>,
+    /// None when it was taken, and when there is no such key.
+    value: Option<V>,
     /// Which one it was: the last of equal keys counts.
     order: u32,
 }
@@ -192,11 +201,13 @@ impl<'a> Entry<'a> {
         Entry {
             hash: key.hash(),
             key: EntryKey::Borrowed(key),
-            value,
+            value: value.present(),
             order: 0,
         }
     }
+}
 
+impl<V> Entry<'_, V> {
     pub(crate) fn key(&self) -> KeyRef<'_> {
         match &self.key {
             EntryKey::Borrowed(key) => *key,
@@ -204,17 +215,12 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn take(&mut self) -> Item<'a> {
-        std::mem::replace(&mut self.value, Item::NIL)
-    }
-
-    /// As for an [`Item`], with the key.
+    /// What the key takes behind the slots of its node.
     fn bytes_behind(&self) -> usize {
-        let key = match self.key() {
+        match self.key() {
             KeyRef::Integer(_) => 0,
             KeyRef::Text(text) => text_behind(text),
-        };
-        key + self.value.bytes_behind()
+        }
     }
 
     /// Whether an array part of this length has a place for the key.
@@ -232,43 +238,61 @@ impl<'a> Items<'a> {
         Items::default()
     }
 
+    /// Appends a value to the array part. [`Item::NIL`] makes a hole.
+    pub fn push(&mut self, value: impl Into<Item<'a>>) {
+        self.push_value(value.into().present());
+    }
+
+    /// Sets a key. The last value of a key counts; that of an integer which the array part covers goes there.
+    pub fn insert(&mut self, key: impl Into<KeyRef<'a>>, value: impl Into<Item<'a>>) {
+        self.put(EntryKey::Borrowed(key.into()), value.into().present());
+    }
+
+    /// [`insert`](Items::insert), for a key that lives shorter than the content does.
+    pub fn insert_owned(&mut self, key: Key, value: impl Into<Item<'a>>) {
+        self.put(EntryKey::Owned(key), value.into().present());
+    }
+}
+
+impl<V> Default for Items<'_, V> {
+    fn default() -> Self {
+        Items::with_capacity(0, 0)
+    }
+}
+
+impl<'a, V> Items<'a, V> {
     /// Makes room for so many values of the array part, and so many others.
-    pub fn with_capacity(array: usize, others: usize) -> Items<'a> {
+    pub fn with_capacity(array: usize, others: usize) -> Items<'a, V> {
         Items {
             array: Vec::with_capacity(array),
             entries: Vec::with_capacity(others),
         }
     }
 
-    /// Appends a value to the array part. [`Item::NIL`] makes a hole.
-    pub fn push(&mut self, value: impl Into<Item<'a>>) {
-        self.array.push(value.into());
+    /// Appends a value to the array part, or a hole.
+    pub fn push_value(&mut self, value: Option<V>) {
+        self.array.push(value);
     }
 
-    /// Sets a key. The last value of a key counts; that of an integer which the array part covers goes there.
-    pub fn insert(&mut self, key: impl Into<KeyRef<'a>>, value: impl Into<Item<'a>>) {
-        let key = key.into();
-        match self.place_of(key) {
-            Some(place) => self.array[place] = value.into(),
-            None => self.put(key.hash(), EntryKey::Borrowed(key), value.into()),
+    /// Sets a key, as [`insert`](Items::insert) does.
+    pub fn insert_value(&mut self, key: KeyRef<'a>, value: V) {
+        self.put(EntryKey::Borrowed(key), Some(value));
+    }
+
+    fn put(&mut self, key: EntryKey<'a>, value: Option<V>) {
+        let known = match &key {
+            EntryKey::Borrowed(key) => *key,
+            EntryKey::Owned(key) => key.as_ref(),
+        };
+        match self.place_of(known) {
+            Some(place) => self.array[place] = value,
+            None => self.entries.push(Entry {
+                hash: known.hash(),
+                order: self.entries.len() as u32,
+                key,
+                value,
+            }),
         }
-    }
-
-    /// [`insert`](Items::insert), for a key that lives shorter than the content does.
-    pub fn insert_owned(&mut self, key: Key, value: impl Into<Item<'a>>) {
-        match self.place_of(key.as_ref()) {
-            Some(place) => self.array[place] = value.into(),
-            None => self.put(key.as_ref().hash(), EntryKey::Owned(key), value.into()),
-        }
-    }
-
-    fn put(&mut self, hash: u64, key: EntryKey<'a>, value: Item<'a>) {
-        self.entries.push(Entry {
-            hash,
-            key,
-            value,
-            order: self.entries.len() as u32,
-        });
     }
 
     /// The place in the array part that this key has; makes one at its end.
@@ -276,7 +300,7 @@ impl<'a> Items<'a> {
         let KeyRef::Integer(number) = key else { return None };
         let place = usize::try_from(number.checked_sub(1)?).ok()?;
         if place == self.array.len() {
-            self.array.push(Item::NIL);
+            self.array.push(None);
         }
         (place < self.array.len()).then_some(place)
     }
@@ -299,15 +323,15 @@ impl<'a> Items<'a> {
         // An array part that has grown over a key since has the later value.
         let covered = self.array.len() as u64;
         self.entries
-            .retain(|entry| !entry.value.is_nil() && !entry.is_covered(covered));
-        while self.array.pop_if(|value| value.is_nil()).is_some() {}
+            .retain(|entry| entry.value.is_some() && !entry.is_covered(covered));
+        while self.array.pop_if(|value| value.is_none()).is_some() {}
         let len = self.array.len();
         while let Some(place) = self.next_of_array() {
-            let value = self.entries[place].take();
+            let value = self.entries[place].value.take();
             self.array.push(value);
         }
         if self.array.len() > len {
-            self.entries.retain(|entry| !entry.value.is_nil());
+            self.entries.retain(|entry| entry.value.is_some());
         }
     }
 
@@ -322,15 +346,34 @@ impl<'a> Items<'a> {
             .position(|entry| entry.key() == key)
             .map(|found| place + found)
     }
+}
 
-    fn depth(&self) -> u8 {
-        let values = self.entries.iter().map(|entry| &entry.value);
-        self.array
-            .iter()
-            .chain(values)
-            .map(Item::depth)
-            .max()
-            .unwrap_or(0)
+/// What comes after a value that [`Store::table_of`] asks for.
+pub struct Following<'f, 'a, V>(Rest<'f, 'a, V>);
+
+enum Rest<'f, 'a, V> {
+    Array(&'f [Option<V>]),
+    Entries(&'f [Entry<'a, V>]),
+}
+
+impl<V> Following<'_, '_, V> {
+    /// The value so many steps ahead, 1 for the next.
+    #[inline]
+    pub fn value(&self, distance: usize) -> Option<&V> {
+        let place = distance.checked_sub(1)?;
+        match self.0 {
+            Rest::Array(values) => values.get(place)?.as_ref(),
+            Rest::Entries(entries) => entries.get(place)?.value.as_ref(),
+        }
+    }
+
+    /// The key so many steps ahead, outside of the array part.
+    #[inline]
+    pub fn key(&self, distance: usize) -> Option<KeyRef<'_>> {
+        match self.0 {
+            Rest::Array(_) => None,
+            Rest::Entries(entries) => Some(entries.get(distance.checked_sub(1)?)?.key()),
+        }
     }
 }
 
@@ -339,21 +382,38 @@ impl Store {
     ///
     /// # Errors
     /// When it is nested too deep or holds a text that is too long.
-    pub fn table<'a>(&self, mut items: Items<'a>) -> Result<Item<'a>, BuildError> {
-        let depth = items.depth() + 1;
-        if usize::from(depth) > MAX_DEPTH {
-            return Err(BuildError::TooDeep);
-        }
+    pub fn table<'a>(&self, items: Items<'a>) -> Result<Item<'a>, BuildError> {
+        self.table_of(items, |item, _| Ok(item))
+    }
+
+    /// [`table`](Store::table), of values that become items one after the other, in the order that they are stored in: what one is
+    /// made of can be forgotten before the next is made. None may become [`Item::NIL`].
+    ///
+    /// # Errors
+    /// As for [`table`](Store::table), and the first of `make`.
+    pub fn table_of<'a, V, E: From<BuildError>>(
+        &self,
+        mut items: Items<'a, V>,
+        mut make: impl FnMut(V, Following<'_, 'a, V>) -> Result<Item<'a>, E>,
+    ) -> Result<Item<'a>, E> {
         items.settle();
-        let item = if items.array.len() <= SMALL_LEN && items.entries.len() <= SMALL_LEN {
-            small(self, items.array, &mut items.entries)?
-        } else {
-            let array_len = items.array.len() as u64;
-            let hash_len = items.entries.len() as u64;
-            let array = array_tree(self, items.array)?;
-            let hash = hash_tree(self, &mut items.entries, 0)?;
-            wide(self, array, hash, array_len, hash_len)?
+        let mut depth = 1;
+        let mut make = |value, following: Following<'_, 'a, V>| {
+            let item = make(value, following)?;
+            depth = depth.max(item.depth() + 1);
+            Ok::<_, E>(item)
         };
+        let (array_len, hash_len) = (items.array.len(), items.entries.len());
+        let item = if array_len <= SMALL_LEN && hash_len <= SMALL_LEN {
+            small(self, &mut items.array, &mut items.entries, 0..hash_len, &mut make)?
+        } else {
+            let array = array_tree(self, items.array, &mut make)?;
+            let hash = hash_tree(self, &mut items.entries, 0..hash_len, 0, &mut make)?;
+            wide(self, array, hash, array_len as u64, hash_len as u64)?
+        };
+        if usize::from(depth) > MAX_DEPTH {
+            return Err(BuildError::TooDeep.into());
+        }
         Ok(item.with_depth(depth))
     }
 
@@ -376,24 +436,29 @@ impl Store {
     }
 }
 
-/// A `SMALL` of settled content. The values are taken out of the entries.
-pub(crate) fn small<'a>(
+/// A `SMALL` of a whole array part and a range of entries. The values are taken out of both.
+fn small<'a, V, E: From<BuildError>>(
     store: &Store,
-    array: Vec<Item<'a>>,
-    entries: &mut [Entry<'a>],
-) -> Result<Item<'a>, BuildError> {
-    let behind = entries.iter().map(Entry::bytes_behind);
-    let behind = behind.chain(array.iter().map(Item::bytes_behind)).sum();
-    let len = array.len() + entries.len() * 2;
+    array: &mut [Option<V>],
+    entries: &mut [Entry<'a, V>],
+    range: Range<usize>,
+    make: &mut impl FnMut(V, Following<'_, 'a, V>) -> Result<Item<'a>, E>,
+) -> Result<Item<'a>, E> {
+    let behind = entries[range.clone()].iter().map(Entry::bytes_behind).sum();
+    let len = array.len() + range.len() * 2;
     let mut writer = Writer::new(store, SMALL, array.len() as u8, len, behind)?;
-    for item in array {
-        writer.item(item)?;
+    for place in 0..array.len() {
+        writer.item(array_item(array, place, make)?)?;
     }
-    for entry in &*entries {
+    for entry in &entries[range.clone()] {
         writer.key(entry.key(), entry.hash)?;
     }
-    for entry in entries {
-        writer.item(entry.take())?;
+    for place in range {
+        let (done, rest) = entries.split_at_mut(place + 1);
+        writer.item(match done[place].value.take() {
+            Some(value) => make(value, Following(Rest::Entries(rest)))?,
+            None => Item::NIL,
+        })?;
     }
     Ok(writer.finish())
 }
@@ -410,45 +475,85 @@ pub(crate) fn wide<'a>(
     node(store, WIDE, 0, vec![array, hash, array_len, hash_len])
 }
 
-/// The tree of an array part; nil when it is empty.
-pub(crate) fn array_tree<'a>(store: &Store, mut values: Vec<Item<'a>>) -> Result<Item<'a>, BuildError> {
-    let mut level = 0;
-    if values.is_empty() {
-        return Ok(Item::NIL);
-    }
-    loop {
-        let mut nodes = Vec::with_capacity(values.len().div_ceil(ARRAY_LEN));
-        let mut rest = values.into_iter();
-        while rest.len() > 0 {
-            let chunk: Vec<Item<'a>> = rest.by_ref().take(ARRAY_LEN).collect();
-            nodes.push(node(store, ARRAY, level, chunk)?);
-        }
-        if nodes.len() == 1 {
-            return Ok(nodes.remove(0));
-        }
-        values = nodes;
-        level += 1;
+/// A value of an array part, which is taken out of it.
+fn array_item<'a, V, E>(
+    values: &mut [Option<V>],
+    place: usize,
+    make: &mut impl FnMut(V, Following<'_, 'a, V>) -> Result<Item<'a>, E>,
+) -> Result<Item<'a>, E> {
+    let (done, rest) = values.split_at_mut(place + 1);
+    match done[place].take() {
+        Some(value) => make(value, Following(Rest::Array(rest))),
+        None => Ok(Item::NIL),
     }
 }
 
-/// The tree of entries that are in the order of their hashes and agree in the digits above `depth`. The values are taken out of them.
-pub(crate) fn hash_tree<'a>(
+/// The tree of an array part; nil when it is empty.
+fn array_tree<'a, V, E: From<BuildError>>(
+    store: &Store,
+    mut values: Vec<Option<V>>,
+    make: &mut impl FnMut(V, Following<'_, 'a, V>) -> Result<Item<'a>, E>,
+) -> Result<Item<'a>, E> {
+    let mut nodes = Vec::with_capacity(values.len().div_ceil(ARRAY_LEN));
+    for start in (0..values.len()).step_by(ARRAY_LEN) {
+        let end = values.len().min(start + ARRAY_LEN);
+        let slots = (start..end).map(|place| array_item(&mut values, place, make));
+        nodes.push(node(store, ARRAY, 0, slots.collect::<Result<_, E>>()?)?);
+    }
+    let mut level = 1;
+    while nodes.len() > 1 {
+        let mut above = Vec::with_capacity(nodes.len().div_ceil(ARRAY_LEN));
+        let mut rest = nodes.into_iter();
+        while rest.len() > 0 {
+            let chunk = rest.by_ref().take(ARRAY_LEN).collect();
+            above.push(node(store, ARRAY, level, chunk)?);
+        }
+        nodes = above;
+        level += 1;
+    }
+    Ok(nodes.pop().unwrap_or(Item::NIL))
+}
+
+/// The tree of an array part of one value.
+pub(crate) fn array_of<'a>(store: &Store, value: Item<'a>) -> Result<Item<'a>, BuildError> {
+    node(store, ARRAY, 0, vec![value])
+}
+
+/// The tree of entries that are in the order of their hashes and agree in the digits above `depth`.
+pub(crate) fn tree_of<'a>(
     store: &Store,
     entries: &mut [Entry<'a>],
     depth: u8,
 ) -> Result<Item<'a>, BuildError> {
-    if entries.len() <= SMALL_LEN || depth == MAX_HASH_DEPTH {
-        return small(store, Vec::new(), entries);
+    let range = 0..entries.len();
+    hash_tree(store, entries, range, depth, &mut |item, _| Ok(item))
+}
+
+/// [`tree_of`] a range of entries. The values are taken out of them.
+fn hash_tree<'a, V, E: From<BuildError>>(
+    store: &Store,
+    entries: &mut [Entry<'a, V>],
+    range: Range<usize>,
+    depth: u8,
+    make: &mut impl FnMut(V, Following<'_, 'a, V>) -> Result<Item<'a>, E>,
+) -> Result<Item<'a>, E> {
+    if range.len() <= SMALL_LEN || depth == MAX_HASH_DEPTH {
+        return small(store, &mut [], entries, range, make);
     }
     let mut trees = Vec::with_capacity(1 << HASH_BITS);
-    for group in entries.chunk_by_mut(|a, b| hash_digit(a.hash, depth) == hash_digit(b.hash, depth)) {
+    let mut start = range.start;
+    while start < range.end {
+        let digit = hash_digit(entries[start].hash, depth);
+        let rest = &entries[start..range.end];
+        let end = start + rest.partition_point(|entry| hash_digit(entry.hash, depth) == digit);
         trees.push(Tree {
-            digit: hash_digit(group[0].hash, depth),
-            count: group.len() as u64,
-            item: hash_tree(store, group, depth + 1)?,
+            digit,
+            count: (end - start) as u64,
+            item: hash_tree(store, entries, start..end, depth + 1, make)?,
         });
+        start = end;
     }
-    branch(store, depth, trees)
+    Ok(branch(store, depth, trees)?)
 }
 
 /// A tree of a `BRANCH`.

@@ -49,7 +49,7 @@ mod validate;
 mod write;
 
 pub use block::Store;
-pub use build::{Item, Items};
+pub use build::{Following, Item, Items};
 pub use error::{BuildError, Damaged, MapError, PatchError, ReadError, SaveError};
 pub use image::Image;
 pub use key::{Key, KeyRef};

@@ -1,7 +1,7 @@
 //! Changing one place: the nodes on the way there are copied, all others are shared.
 
 use crate::block::Store;
-use crate::build::{Entry, Item, Items, Tree, array_tree, branch, hash_tree, wide};
+use crate::build::{Entry, Item, Items, Tree, array_of, branch, tree_of, wide};
 use crate::error::{BuildError, Damaged, PatchError};
 use crate::image::Image;
 use crate::key::{Key, KeyRef};
@@ -74,13 +74,13 @@ impl<'s> Patch<'s> {
             (Change::Array(place) | Change::Append(place), Slot::Node(tree)) => {
                 self.array(tree, place, value)?
             }
-            (Change::Append(_), _) => array_tree(self.store, vec![value])?,
+            (Change::Append(_), _) => array_of(self.store, value)?,
             (Change::Pop, Slot::Node(tree)) => self.truncate(tree, new_array_len)?,
             (Change::Hash, _) => {
                 let array = reuse(root, WIDE_ARRAY, WIDE_SLOTS)?;
                 let hash = match root.slot(WIDE_HASH, WIDE_SLOTS)? {
                     Slot::Node(tree) => self.hash(tree, 0, key, value)?.0,
-                    _ => hash_tree(self.store, &mut [Entry::new(key, value)], 0)?,
+                    _ => tree_of(self.store, &mut [Entry::new(key, value)], 0)?,
                 };
                 return wide(self.store, array, hash, new_array_len, new_hash_len);
             }
@@ -198,7 +198,7 @@ impl<'s> Patch<'s> {
                 entries.insert(place, entry);
             }
             let len = entries.len() as u64;
-            return Ok((hash_tree(self.store, &mut entries, depth)?, len));
+            return Ok((tree_of(self.store, &mut entries, depth)?, len));
         }
         let branch_node = Branch::at(tree)?;
         let digit = hash_digit(key.hash(), depth);
@@ -222,7 +222,7 @@ impl<'s> Patch<'s> {
         if let Some(value) = value
             && !value.is_nil()
         {
-            let item = hash_tree(self.store, &mut [Entry::new(key, value)], depth + 1)?;
+            let item = tree_of(self.store, &mut [Entry::new(key, value)], depth + 1)?;
             let place = trees.partition_point(|tree| tree.digit < digit);
             trees.insert(
                 place,
@@ -239,7 +239,7 @@ impl<'s> Patch<'s> {
             let mut entries = Vec::new();
             gather(tree, &mut entries)?;
             entries.retain(|entry| entry.key() != key);
-            return Ok((hash_tree(self.store, &mut entries, depth)?, len));
+            return Ok((tree_of(self.store, &mut entries, depth)?, len));
         }
         Ok((branch(self.store, depth, trees)?, len))
     }

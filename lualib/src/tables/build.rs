@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::c_int;
 
-use fulmar_sharedata::{BuildError, Image, Item, Items, KeyRef, MAX_DEPTH, Store};
+use fulmar_sharedata::{BuildError, Following, Image, Item, Items, KeyRef, MAX_DEPTH, Store};
 use mlua::ffi::lua_State;
 
 use crate::raw::{self, Content, Table, Value};
@@ -22,7 +22,7 @@ pub(super) unsafe fn image(
     let mut walk = Walk::new(state, store, strict);
     // SAFETY: the table is on the stack, and with it all that it refers to.
     let root = unsafe { walk.value(*raw::at(state, index), 0)? };
-    store.image_of(root).map_err(failure)
+    Ok(store.image_of(root)?)
 }
 
 /// The value at `index`. Its texts are those of Lua: it lives shorter than the value is on the stack.
@@ -79,10 +79,12 @@ unsafe fn type_name(state: *mut lua_State, value: Value) -> &'static str {
     }
 }
 
-fn failure(error: BuildError) -> Failure {
-    match error {
-        BuildError::TooDeep => too_deep(),
-        error => error.to_string().into(),
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Failure {
+        match error {
+            BuildError::TooDeep => too_deep(),
+            error => error.to_string().into(),
+        }
     }
 }
 
@@ -90,30 +92,27 @@ fn too_deep() -> Failure {
     "serialize can't pack too depth table".into()
 }
 
-/// Asks for the memory that a walk over the hash part will come to, since most of the work is waiting for it: first for an entry's
-/// objects, then for the parts of its table, for what that holds, and for the parts of the tables in there.
+/// Asks for the memory that the values to come lie in, since most of the work is waiting for it: first for a value's object, then
+/// for the parts of its table, for what that holds, and for the parts of the tables in there.
 #[inline(always)]
-unsafe fn ask_ahead(table: *const Table, place: usize, hash: usize) {
-    // SAFETY: the table is live, and so is what it holds.
+unsafe fn ask_ahead(following: &Following<'_, '_, Value>) {
+    // SAFETY: the values are live, and so is what they hold.
     unsafe {
-        let ahead = |distance: usize| match place + distance < hash {
-            true => raw::entry(table, place + distance),
-            false => None,
+        let table_ahead = |distance: usize| match following.value(distance)?.content() {
+            Content::Table(table) => Some(table),
+            _ => None,
         };
-        if let Some((name, value)) = ahead(8) {
-            prefetch(name);
-            prefetch(value);
+        if let Some(value) = following.value(16) {
+            prefetch(*value);
         }
-        if let Some((_, value)) = ahead(6)
-            && let Content::Table(inner) = value.content()
-        {
+        if let Some(KeyRef::Text(text)) = following.key(16) {
+            raw::prefetch(text.as_ptr());
+        }
+        if let Some(inner) = table_ahead(12) {
             raw::prefetch_parts(inner);
         }
-        for (distance, is_last) in [(4, false), (2, true)] {
-            let Some((_, value)) = ahead(distance) else {
-                continue;
-            };
-            let Content::Table(inner) = value.content() else {
+        for (distance, is_last) in [(8, false), (4, true)] {
+            let Some(inner) = table_ahead(distance) else {
                 continue;
             };
             for place in 0..raw::hash_len(inner).min(FEW) {
@@ -133,6 +132,8 @@ unsafe fn ask_ahead(table: *const Table, place: usize, hash: usize) {
 
 /// Places of a table inside that are looked at ahead.
 const FEW: usize = 16;
+/// How many places ahead a key is asked for.
+const KEYS_AHEAD: usize = 8;
 
 #[inline(always)]
 fn prefetch(value: Value) {
@@ -195,24 +196,38 @@ impl<'a> Walk<'a> {
             return Ok(item.clone());
         }
         // SAFETY: the table is live, and nothing changes it: no Lua code runs.
-        let items = unsafe {
+        let (items, is_long) = unsafe {
             if self.strict && raw::has_metatable(table) {
                 return Err("Can't share metatable".into());
             }
             let (array, hash) = (raw::array_len(table), raw::hash_len(table));
             let mut items = Items::with_capacity(array, hash);
             for place in 0..array {
-                items.push(self.value(raw::item(table, place), depth)?);
+                let value = raw::item(table, place);
+                items.push_value((!value.is_nil()).then_some(value));
             }
             for place in 0..hash {
-                ask_ahead(table, place, hash);
+                if place + KEYS_AHEAD < hash
+                    && let Some((name, _)) = raw::entry(table, place + KEYS_AHEAD)
+                {
+                    prefetch(name);
+                }
                 if let Some((name, value)) = raw::entry(table, place) {
-                    items.insert(key(self.state, name)?, self.value(value, depth)?);
+                    items.insert_value(key(self.state, name)?, value);
                 }
             }
-            items
+            (items, array + hash > FEW)
         };
-        let item = self.store.table(items).map_err(failure)?;
+        let store = self.store;
+        let item = store.table_of(items, |value, following| {
+            // SAFETY: as above.
+            unsafe {
+                if is_long {
+                    ask_ahead(&following);
+                }
+                self.value(value, depth)
+            }
+        })?;
         if item.is_block() {
             self.shared.insert(table, item.clone());
         }
