@@ -7,7 +7,7 @@ use std::ffi::c_void;
 use std::ptr;
 
 use super::table::{Node, Table, Text, hash_len};
-use super::value::{INTEGER, KIND, LIGHT, NIL, Payload, SHORT_TEXT, Value};
+use super::value::{INTEGER, KIND, LIGHT, NIL, Payload, SHORT_TEXT, TABLE, Value};
 
 /// The first node of a light userdata's chain.
 #[inline(always)]
@@ -80,28 +80,41 @@ pub(crate) unsafe fn is_new(table: *const Table) -> bool {
     unsafe { (*table).kind[1] & BLACK == 0 }
 }
 
-/// Enters values under light userdata into a table that has no entry. False, and then it may hold some of them, when two fall
-/// into one place.
+/// Enters a value under a light userdata and one under a table into a table that has room for two entries and none yet. False, and
+/// nothing is done, when it is no such table.
 ///
 /// # Safety
-/// [`is_new`]; the values are of the same Lua state.
+/// [`is_new`]; all are of the same Lua state.
 #[inline(always)]
-pub(crate) unsafe fn fill_light<const N: usize>(
+pub(crate) unsafe fn fill_pair(
     table: *const Table,
-    entries: [(*const c_void, Value); N],
+    (light, first): (*const c_void, Value),
+    (key, second): (*const Table, Value),
 ) -> bool {
-    // SAFETY: by (1): a node whose key is nil is free, and an entry in its first place needs no chain.
+    // SAFETY: by (1): a node whose key is nil is free. Of two nodes, keys found by their addresses begin at the first: there begins
+    // a chain of both.
     unsafe {
-        for (key, value) in entries {
-            let node = light_node(table, key);
-            if (*node).key_tag != NIL {
-                return false;
-            }
-            (*node).value = value.payload;
-            (*node).tag = value.tag;
-            (*node).key_tag = LIGHT;
-            (*node).key = key.cast_mut();
+        if (*table).log2_nodes != 1 || (*table).flags & DUMMY != 0 {
+            return false;
         }
+        let nodes = (*table).nodes;
+        if (*nodes).key_tag != NIL || (*nodes.add(1)).key_tag != NIL {
+            return false;
+        }
+        *nodes = Node {
+            value: first.payload,
+            tag: first.tag,
+            key_tag: LIGHT,
+            next: 1,
+            key: light.cast_mut(),
+        };
+        *nodes.add(1) = Node {
+            value: second.payload,
+            tag: second.tag,
+            key_tag: TABLE,
+            next: 0,
+            key: key.cast_mut().cast(),
+        };
         true
     }
 }

@@ -19,7 +19,7 @@ mod value;
 
 use std::ffi::c_void;
 
-pub(crate) use fresh::{adorn, copy_hash, fill_light, is_new, light_field, replace_field, set_light_number};
+pub(crate) use fresh::{adorn, copy_hash, fill_pair, is_new, light_field, replace_field, set_light_number};
 pub(crate) use object::{
     Userdata, content, set_upvalue, upvalue, upvalue_of, user_value, userdata_metatable,
 };

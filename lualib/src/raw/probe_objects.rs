@@ -88,7 +88,7 @@ unsafe fn probe_new(state: *mut lua_State) -> bool {
         ffi::lua_gc(state, ffi::LUA_GCCOLLECT);
         ffi::lua_gc(state, ffi::LUA_GCSTOP);
         let at = ffi::lua_gettop(state) + 1;
-        ffi::lua_createtable(state, 0, 4);
+        ffi::lua_createtable(state, 0, 2);
         ffi::lua_createtable(state, 0, 4);
         let (Some(table), Some(other)) = (
             (*super::at(state, at)).as_table(),
@@ -96,22 +96,25 @@ unsafe fn probe_new(state: *mut lua_State) -> bool {
         ) else {
             return false;
         };
-        let mut same = is_new(table)
-            && fill_light(
-                table,
-                [
-                    (key(0), Value::integer(5)),
-                    (key(1), Value::table(other)),
-                    (key(2), Value::TRUE),
-                ],
-            )
-            && !fill_light(table, [(key(0), Value::TRUE)]);
+        let pair = || fill_pair(table, (key(0), Value::integer(5)), (other, Value::table(other)));
+        let mut same = is_new(table) && pair() && !pair();
+        ffi::lua_pushvalue(state, at + 1);
         same = same
-            && ffi::lua_rawgetp(state, at, key(0)) == ffi::LUA_TNUMBER
-            && ffi::lua_rawgetp(state, at, key(1)) == ffi::LUA_TTABLE
+            && ffi::lua_rawget(state, at) == ffi::LUA_TTABLE
             && ffi::lua_topointer(state, -1) == other.cast()
-            && ffi::lua_rawgetp(state, at, key(2)) == ffi::LUA_TBOOLEAN
-            && light_field(table, key(0)).as_integer() == Some(5);
+            && ffi::lua_rawgetp(state, at, key(0)) == ffi::LUA_TNUMBER
+            && light_field(table, key(0)).as_integer() == Some(5)
+            && light_field(table, key(1)).is_nil();
+        for name in [c"a", c"b"] {
+            same = same && ffi::lua_getfield(state, at, name.as_ptr()) == ffi::LUA_TNIL;
+        }
+        // Both are found again once Lua has made room for more.
+        ffi::lua_pushboolean(state, 1);
+        ffi::lua_rawsetp(state, at, key(2));
+        ffi::lua_pushvalue(state, at + 1);
+        same = same
+            && ffi::lua_rawget(state, at) == ffi::LUA_TTABLE
+            && light_field(table, key(2)).as_boolean() == Some(true);
         set_light_number(table, key(0), 6);
         set_light_number(table, key(2), 6);
         same = same

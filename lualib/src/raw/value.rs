@@ -198,6 +198,6 @@ pub(super) const INTEGER: u8 = ffi::LUA_TNUMBER as u8;
 const FLOAT: u8 = ffi::LUA_TNUMBER as u8 | 1 << 4;
 const NATIVE: u8 = ffi::LUA_TFUNCTION as u8 | 1 << 4;
 pub(super) const SHORT_TEXT: u8 = ffi::LUA_TSTRING as u8 | COLLECTABLE;
-const TABLE: u8 = ffi::LUA_TTABLE as u8 | COLLECTABLE;
+pub(super) const TABLE: u8 = ffi::LUA_TTABLE as u8 | COLLECTABLE;
 const CLOSURE: u8 = ffi::LUA_TFUNCTION as u8 | 2 << 4 | COLLECTABLE;
 const USERDATA: u8 = ffi::LUA_TUSERDATA as u8 | COLLECTABLE;

@@ -6,7 +6,7 @@ use fulmar_sharedata::{Place, Value};
 use mlua::ffi::{self, lua_State};
 
 use super::reader::{Found, Reader, damaged, find, focus, key, mark, path, proxy_at};
-use super::{KEY, OWNER, PARENT, PLACE, light};
+use super::{OWNER, PLACE, light};
 use crate::raw;
 use crate::stack::{self, Failure, native};
 use crate::tables::copy::{push_key, push_scalar, room};
@@ -160,20 +160,21 @@ unsafe fn new_child(
 ) -> Result<(), Failure> {
     // SAFETY: as for `child`.
     unsafe {
-        ffi::lua_createtable(state, 0, 4);
+        ffi::lua_createtable(state, 0, 2);
         let proxy = raw::top(state);
-        let fields = [
-            (light(PLACE), raw::Value::integer(mark(place, false))),
-            (light(PARENT), *raw::at(state, parent)),
-            (light(KEY), *raw::at(state, key)),
-        ];
-        match proxy.as_table() {
-            Some(new) if raw::is_new(new) && raw::fill_light(new, fields) => raw::adorn(new, reader.cold()?),
+        let number = (light(PLACE), raw::Value::integer(mark(place, false)));
+        match (proxy.as_table(), (*raw::at(state, parent)).as_table()) {
+            (Some(new), Some(above))
+                if raw::is_new(new) && raw::fill_pair(new, number, (above, *raw::at(state, key))) =>
+            {
+                raw::adorn(new, reader.cold()?);
+            }
             _ => {
-                for (field, value) in fields {
-                    raw::push(state, value);
-                    ffi::lua_rawsetp(state, -2, field);
-                }
+                raw::push(state, number.1);
+                ffi::lua_rawsetp(state, -2, number.0);
+                raw::push(state, *raw::at(state, parent));
+                raw::push(state, *raw::at(state, key));
+                ffi::lua_rawset(state, -3);
                 raw::push(state, raw::Value::table(reader.cold()?));
                 ffi::lua_setmetatable(state, -2);
             }

@@ -1,12 +1,13 @@
 //! What stands for a shared table in Lua: an empty table that finds its values when they are asked for.
 //!
 //! A *box* is the proxy of an image's root; a [`Reader`] is the userdata behind it, which all proxies below share. A proxy is a Lua
-//! table without any entry but those under light userdata, which no program can name:
+//! table with two entries, whose keys no program uses:
 //!
 //! | key | value |
 //! |---|---|
 //! | `PLACE` | twice the number that its reader knows the table by, which is stale after an update; and one if it has been read |
-//! | `PARENT`, `KEY` | where it was found: how it finds itself again after an update. A box has none |
+//! | the proxy above | the key that it was found under there: how it finds itself again after an update |
+//! | `ROOT` | true, in a box: it is found at the top |
 //!
 //! A *cold* proxy has the reader's cold metatable, whose `__index` is native. The second read makes it *warm*: a metatable of its own
 //! whose `__index` is a plain table, the cache, of what has been read, so that Lua finds a value again by itself. The cache's own
@@ -47,13 +48,11 @@ pub(super) use self::walk::next;
 
 const _: () = assert!(align_of::<Content>() <= 8);
 
-/// The addresses of these bytes are the keys of proxies and caches. Side by side, so that three of them never share a place in a
-/// table of four.
-static KEYS: [u8; 4] = [0; 4];
+/// The addresses of these bytes are keys of proxies and caches.
+static KEYS: [u8; 3] = [0; 3];
 const PLACE: usize = 0;
-const PARENT: usize = 1;
-const KEY: usize = 2;
-const OWNER: usize = 3;
+const ROOT: usize = 1;
+const OWNER: usize = 2;
 
 #[inline(always)]
 fn light(key: usize) -> *const c_void {
@@ -107,7 +106,9 @@ native! {
             ffi::lua_pushvalue(state, 3);
             ffi::lua_setiuservalue(state, 2, COLD);
             // 4: the box.
-            ffi::lua_createtable(state, 0, 4);
+            ffi::lua_createtable(state, 0, 2);
+            ffi::lua_pushboolean(state, 1);
+            ffi::lua_rawsetp(state, 4, light(ROOT));
             let mut places = Places::new(image::at(state, 1)?.clone());
             let root = places.root().map_err(reader::damaged)?.ok_or_else(exhausted)?;
             (*reader).places = Some(places);

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use fulmar_sharedata::{Damaged, Image, KeyRef, MAX_DEPTH, Place, Places, Table};
 use mlua::ffi::{self, lua_State};
 
-use super::{COLD, FILL, KEY, PARENT, PLACE, WARM, index, light};
+use super::{COLD, FILL, PLACE, ROOT, WARM, index, light};
 use crate::raw::{self, Userdata, Value};
 use crate::stack::{self, Failure};
 use crate::vm::Vm;
@@ -166,18 +166,29 @@ unsafe fn refind(
         if depth > MAX_DEPTH {
             return Err(NOT_A_PROXY.into());
         }
-        let found = match raw::light_field(proxy, light(PARENT)).as_table() {
-            None => Some(reader.places()?.root().map_err(damaged)?.ok_or_else(exhausted)?),
-            Some(parent) => match refind(state, reader, parent, depth + 1)? {
-                Some(parent) => find_at(state, reader, parent, raw::light_field(proxy, light(KEY)))?,
+        let found = match above(proxy) {
+            Some((parent, key)) => match refind(state, reader, parent, depth + 1)? {
+                Some(parent) => find_at(state, reader, parent, key)?,
                 None => None,
             },
+            None if raw::light_field(proxy, light(ROOT)).is_nil() => return Err(NOT_A_PROXY.into()),
+            None => Some(reader.places()?.root().map_err(damaged)?.ok_or_else(exhausted)?),
         };
         if let Some(place) = found {
             let is_read = mark & 1 != 0;
             raw::set_light_number(proxy, light(PLACE), self::mark(place, is_read));
         }
         Ok(found)
+    }
+}
+
+/// The proxy that another was found in, and under which key.
+unsafe fn above(proxy: *const raw::Table) -> Option<(*const raw::Table, Value)> {
+    // SAFETY: the proxy is live.
+    unsafe {
+        (0..raw::hash_len(proxy))
+            .filter_map(|place| raw::entry(proxy, place))
+            .find_map(|(key, value)| Some((key.as_table()?, value)))
     }
 }
 
@@ -215,8 +226,9 @@ pub(super) unsafe fn path(state: *mut lua_State, proxy: *const raw::Table) -> St
         let mut here = Some(proxy);
         while let Some(proxy) = here
             && keys.len() < MAX_DEPTH
+            && let Some((parent, name)) = above(proxy)
         {
-            raw::push(state, raw::light_field(proxy, light(KEY)));
+            raw::push(state, name);
             let key = match key(state, raw::count(state)) {
                 Ok(Some(key)) => Some(key.to_string()),
                 _ => None,
@@ -224,7 +236,7 @@ pub(super) unsafe fn path(state: *mut lua_State, proxy: *const raw::Table) -> St
             raw::pop(state);
             let Some(key) = key else { break };
             keys.push(key);
-            here = raw::light_field(proxy, light(PARENT)).as_table();
+            here = Some(parent);
         }
         keys.iter().rev().map(|key| format!(".{key}")).collect()
     }
