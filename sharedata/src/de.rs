@@ -7,7 +7,9 @@ use serde::forward_to_deserialize_any;
 
 use crate::key::KeyRef;
 use crate::layout::MAX_DEPTH;
-use crate::table::{Entries, Table, Value};
+use crate::run::Entries;
+use crate::table::Table;
+use crate::value::Value;
 
 type Error = value::Error;
 

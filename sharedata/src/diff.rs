@@ -5,7 +5,9 @@ use crate::image::Image;
 use crate::key::{Key, KeyRef};
 use crate::layout::*;
 use crate::node::{Node, Slot};
-use crate::table::{Branch, Leaf, Table, Value, array_child, array_level};
+use crate::table::Table;
+use crate::tree::{Branch, Leaf, array_child, array_level};
+use crate::value::Value;
 
 impl Image {
     /// The keys of the table at the top whose values differ in `old`, or are in one of both only.

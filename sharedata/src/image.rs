@@ -8,7 +8,8 @@ use crate::error::{Damaged, ReadError};
 use crate::key::KeyRef;
 use crate::layout::{SMALL, WIDE};
 use crate::node::Node;
-use crate::table::{Table, Value};
+use crate::table::Table;
+use crate::value::Value;
 
 /// An immutable table of tables. A clone shares everything; the last one frees what no other image has.
 ///

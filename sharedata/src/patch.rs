@@ -1,13 +1,17 @@
 //! Changing one place: the nodes on the way there are copied, all others are shared.
 
 use crate::block::Store;
-use crate::build::{Entry, Item, Items, Tree, array_of, branch, tree_of, wide};
+use crate::build::{Tree, array_of, branch, tree_of, wide};
 use crate::error::{BuildError, Damaged, PatchError};
 use crate::image::Image;
+use crate::item::Item;
+use crate::items::{Entry, Items};
 use crate::key::{Key, KeyRef};
 use crate::layout::*;
 use crate::node::{Node, Slot};
-use crate::table::{Branch, Leaf, Table, Value, array_child, array_level, array_slot};
+use crate::table::Table;
+use crate::tree::{Branch, Leaf, array_child, array_level, array_slot};
+use crate::value::Value;
 use crate::write::{node, reuse, reuse_node, reuse_slots};
 
 impl Image {

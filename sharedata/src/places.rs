@@ -7,7 +7,9 @@ use crate::error::Damaged;
 use crate::image::Image;
 use crate::key::KeyRef;
 use crate::node::{Node, Slot};
-use crate::table::{Run, Table, Value};
+use crate::run::Run;
+use crate::table::Table;
+use crate::value::Value;
 
 /// The number of a table of one reader's image. Any number may be asked for: one that was never given out names some table of that
 /// image, or none.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fulmar_stm::{Reader, Writer};
 
-use crate::build::Item;
 use crate::error::{Damaged, PatchError};
 use crate::image::Image;
+use crate::item::Item;
 use crate::key::Key;
 
 /// How often something was published in a registry when an image was: later is greater.

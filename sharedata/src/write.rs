@@ -1,8 +1,8 @@
 //! Making nodes: slots in, a block or a part of one out.
 
 use crate::block::{Link, Store};
-use crate::build::Item;
 use crate::error::{BuildError, Damaged};
+use crate::item::Item;
 use crate::key::KeyRef;
 use crate::layout::*;
 use crate::node::{Node, Slot};
