@@ -1,4 +1,6 @@
-//! Comparing images. What two images share is not looked at.
+//! Comparing images. What two images share is not looked at, and what is shared within them not twice.
+
+use std::collections::HashSet;
 
 use crate::error::Damaged;
 use crate::image::Image;
@@ -51,10 +53,11 @@ impl<'a> Table<'a> {
         }
         differing.sort_unstable();
         differing.dedup();
+        let mut known = Known::default();
         for key in differing {
             let (before, now) = (old.find(key)?, self.find(key)?);
             let same = match (before, now) {
-                (Some(before), Some(now)) => before.equals(now)?,
+                (Some(before), Some(now)) => before.equals_below(now, MAX_DEPTH, &mut known)?,
                 (None, None) => true,
                 _ => false,
             };
@@ -70,11 +73,11 @@ impl<'a> Table<'a> {
     /// # Errors
     /// When one of the images is damaged.
     pub fn equals(self, other: Table<'_>) -> Result<bool, Damaged> {
-        self.equals_below(other, MAX_DEPTH)
+        self.equals_below(other, MAX_DEPTH, &mut Known::default())
     }
 
-    fn equals_below(self, other: Table<'_>, depth: usize) -> Result<bool, Damaged> {
-        if self.0.looks_like(other.0)? {
+    fn equals_below(self, other: Table<'_>, depth: usize, known: &mut Known) -> Result<bool, Damaged> {
+        if known.has(self.0, other.0) || self.0.looks_like(other.0)? {
             return Ok(true);
         }
         let Some(depth) = depth.checked_sub(1) else {
@@ -86,13 +89,16 @@ impl<'a> Table<'a> {
             let (key, value) = entry?;
             entries += 1;
             match other.find(key)? {
-                Some(other) if value.equals_below(other, depth)? => {}
+                Some(other) if value.equals_below(other, depth, known)? => {}
                 _ => return Ok(false),
             }
         }
         for entry in other.entries() {
             entry?;
             entries -= 1;
+        }
+        if entries == 0 {
+            known.insert(self.0, other.0);
         }
         Ok(entries == 0)
     }
@@ -104,18 +110,37 @@ impl Value<'_> {
     /// # Errors
     /// When one of the images is damaged.
     pub fn equals(self, other: Value<'_>) -> Result<bool, Damaged> {
-        self.equals_below(other, MAX_DEPTH)
+        self.equals_below(other, MAX_DEPTH, &mut Known::default())
     }
 
-    fn equals_below(self, other: Value<'_>, depth: usize) -> Result<bool, Damaged> {
+    fn equals_below(self, other: Value<'_>, depth: usize, known: &mut Known) -> Result<bool, Damaged> {
         Ok(match (self, other) {
             (Value::Boolean(a), Value::Boolean(b)) => a == b,
             (Value::Integer(a), Value::Integer(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
             (Value::Text(a), Value::Text(b)) => a == b,
-            (Value::Table(a), Value::Table(b)) => return a.equals_below(b, depth),
+            (Value::Table(a), Value::Table(b)) => return a.equals_below(b, depth, known),
             _ => false,
         })
+    }
+}
+
+/// Pairs of tables that were found equal, by their addresses. Without them two small files that refer to each of their tables twice
+/// would be compared for ever. Only a block can be referred to more than once: pairs inside of blocks on both sides are not kept.
+#[derive(Default)]
+struct Known(HashSet<(usize, usize)>);
+
+impl Known {
+    fn pair(a: Node<'_>, b: Node<'_>) -> Option<(usize, usize)> {
+        (a.at == 0 || b.at == 0).then(|| (a.address(), b.address()))
+    }
+
+    fn has(&self, a: Node<'_>, b: Node<'_>) -> bool {
+        Known::pair(a, b).is_some_and(|pair| self.0.contains(&pair))
+    }
+
+    fn insert(&mut self, a: Node<'_>, b: Node<'_>) {
+        self.0.extend(Known::pair(a, b));
     }
 }
 

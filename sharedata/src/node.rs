@@ -244,6 +244,11 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// A number that no other live node has.
+    pub(crate) fn address(self) -> usize {
+        self.block.bytes.as_ptr().addr() + self.at as usize
+    }
+
     /// The block as a link, when the node is all of it.
     pub(crate) fn own_block(self) -> Option<Link> {
         (self.at == 0).then(|| self.block.link())

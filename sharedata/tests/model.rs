@@ -575,3 +575,25 @@ fn what_cannot_be_built_is_refused() {
     let deep = (0..200).fold(serde_json::json!(1), |inner, _| serde_json::json!([inner]));
     assert_eq!(store.build(&deep).err(), Some(BuildError::TooDeep));
 }
+
+#[test]
+fn what_is_shared_is_compared_once() {
+    // Each table refers to the one below twice: 2^50 ways to the bottom.
+    let knot = |bottom: i64| {
+        let store = Store::new();
+        let mut item = Item::from(bottom);
+        for _ in 0..50 {
+            let mut items = Items::new();
+            items.insert("a", item.clone());
+            items.insert("b", item);
+            items.insert("a text that makes it a block", "x".repeat(2000));
+            item = store.table(items).unwrap();
+        }
+        store.image_of(item).unwrap()
+    };
+    let (one, same, other) = (knot(1), knot(1), knot(2));
+    assert!(one.table().unwrap().equals(same.table().unwrap()).unwrap());
+    assert_eq!(one.changed_keys(&same).unwrap(), []);
+    assert!(!one.table().unwrap().equals(other.table().unwrap()).unwrap());
+    assert_eq!(one.changed_keys(&other).unwrap(), ["a".into(), "b".into()]);
+}
