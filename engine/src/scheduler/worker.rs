@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
+use std::time::Instant;
 
 use crossbeam_deque::{Steal, Worker as Deque};
 use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
@@ -9,6 +10,7 @@ use fulmar_arena::sync::{hint, thread};
 
 use super::queues::{IDLE_AFTER, Scheduler, WorkerShared};
 use super::stats::Meter;
+use super::steal::Look;
 use crate::engine::Engine;
 use crate::net::Errand;
 use crate::service::{Lane, ServiceCell, Task};
@@ -26,6 +28,10 @@ pub(super) struct Worker<'a> {
     turns: Cell<u32>,
     /// Whether the watch knows that this worker is awake.
     pub(super) watched: Cell<bool>,
+    /// What a search has seen of the other workers.
+    pub(super) looks: Box<[Cell<Option<Look>>]>,
+    /// When a search last took a few services with short turns.
+    pub(super) took_few: Cell<Instant>,
 }
 
 /// What a search ends with.
@@ -93,6 +99,8 @@ impl<'a> Worker<'a> {
             streak: Cell::new(0),
             turns: Cell::new(0),
             watched: Cell::new(false),
+            looks: scheduler.workers.iter().map(|_| Cell::new(None)).collect(),
+            took_few: Cell::new(Instant::now()),
         }
     }
 
@@ -181,6 +189,7 @@ impl<'a> Worker<'a> {
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.
     fn rest(&self) -> Option<Task> {
         let idle = &self.scheduler.idle;
+        self.looks.iter().for_each(|look| look.set(None));
         let mut searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // Relaxed: see `WorkerShared`
         loop {
             if searching && let Some(found) = self.search() {

@@ -104,6 +104,41 @@ fn a_thread_of_its_own_ends_with_its_service() {
 }
 
 #[test]
+fn short_turns_spread_over_the_workers() {
+    let engine = engine(2);
+    let (tell, told) = mpsc::channel();
+    let spin = || {
+        let tell = tell.clone();
+        let mut last = String::new();
+        let service = Each(move |cx: &Context, _| {
+            let now = thread_name();
+            if now != last {
+                last.clone_from(&now);
+                let _ = tell.send(now); // the test may have seen enough
+            }
+            // The end of the engine ends this too.
+            let _ = cx.send(cx.handle(), MessageType::TEXT, 0, Body::Empty);
+        });
+        engine.spawn(service, ServiceOptions::default()).unwrap()
+    };
+    let spinners: Vec<Handle> = (0..4).map(|_| spin()).collect();
+    // All of them are woken on one worker.
+    let first = Each(move |cx: &Context, _| {
+        for spinner in &spinners {
+            cx.send(*spinner, MessageType::TEXT, 0, Body::Empty).unwrap();
+        }
+    });
+    let first = engine.spawn(first, ServiceOptions::default()).unwrap();
+    engine
+        .send(Handle::SYSTEM, first, MessageType::TEXT, 0, Body::Empty)
+        .unwrap();
+    let home = told.recv().unwrap();
+    let other = told.iter().find(|name| *name != home);
+    assert!(other.is_some_and(|name| name.starts_with("worker-")));
+    end(&engine);
+}
+
+#[test]
 fn a_stuck_worker_strands_nobody() {
     let engine = engine(2);
     let (tell, told) = mpsc::channel();
