@@ -179,8 +179,10 @@ impl Memory {
                 }
             }
             Place::Draft(_) => {}
-            // SAFETY: by the caller.
-            _ => return unsafe { realloc(block.cast(), layout(old_bytes), new_bytes) }.cast(),
+            _ => {
+                // SAFETY: by the caller.
+                return unsafe { realloc(block.cast(), layout(old_bytes), layout(new_bytes).size()) }.cast();
+            }
         }
         let fresh = self.take(new_bytes, 0);
         if !fresh.is_null() {
@@ -196,8 +198,9 @@ impl Memory {
     }
 }
 
-/// The layout of a block; `allocate` refuses sizes that have none.
+/// The layout of a block; `allocate` refuses sizes that have none. Its length is a multiple of the alignment, as that of the
+/// allocator's own blocks is, which then need not be looked through for an aligned one.
 fn layout(bytes: usize) -> Layout {
-    // SAFETY: as said.
-    unsafe { Layout::from_size_align_unchecked(bytes, ALIGNMENT) }
+    // SAFETY: as said; what has a layout has one that is rounded up.
+    unsafe { Layout::from_size_align_unchecked(bytes.next_multiple_of(ALIGNMENT), ALIGNMENT) }
 }

@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use super::table::{Node, Table, Text, hash_len};
+use super::table::{Node, Table, Text, first_node, hash_len};
 use super::value::{INTEGER, KIND, LIGHT, NIL, Payload, SHORT_TEXT, TABLE, Value};
 
 /// The first node of a light userdata's chain.
@@ -115,6 +115,28 @@ pub(crate) unsafe fn fill_pair(
             next: 0,
             key: key.cast_mut().cast(),
         };
+        true
+    }
+}
+
+/// Enters a value under a short string into its first place; false when that is taken, the value is nil, or the table is not new.
+///
+/// # Safety
+/// The table is live, and the running native has made it; key and value are of the same Lua state.
+#[inline(always)]
+pub(crate) unsafe fn enter(table: *const Table, name: *const Text, value: Value) -> bool {
+    // SAFETY: by (1): a node whose key is nil is free. Were the key in the table, a node with it would stand in its first place or
+    // another would, whose chain it is in.
+    unsafe {
+        let node = first_node(table, name);
+        if (*node).key_tag != NIL || (*table).flags & DUMMY != 0 || value.is_nil() || !is_new(table) {
+            return false;
+        }
+        (*node).value = value.payload;
+        (*node).tag = value.tag;
+        (*node).key_tag = SHORT_TEXT;
+        (*node).key = name.cast_mut().cast();
+        (*table.cast_mut()).flags &= !LACKING;
         true
     }
 }

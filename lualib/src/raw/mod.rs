@@ -19,12 +19,14 @@ mod value;
 
 use std::ffi::c_void;
 
-pub(crate) use fresh::{adorn, copy_hash, fill_pair, is_new, light_field, replace_field, set_light_number};
+pub(crate) use fresh::{
+    adorn, copy_hash, enter, fill_pair, is_new, light_field, replace_field, set_light_number,
+};
 pub(crate) use object::{
     Userdata, content, set_upvalue, upvalue, upvalue_of, user_value, userdata_metatable,
 };
 pub(crate) use probe::is_expected;
-pub(crate) use stack::{at, count, pop, push, scrub, status, top, truncate, wanted_results};
+pub(crate) use stack::{at, count, ensure, pop, push, scrub, status, top, truncate, wanted_results};
 pub(crate) use table::{
     Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch,
     prefetch_parts, set_number, text_bytes,

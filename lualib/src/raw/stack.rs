@@ -2,7 +2,7 @@
 
 use std::ffi::{c_int, c_void};
 
-use mlua::ffi::lua_State;
+use mlua::ffi::{self, lua_State};
 
 use super::Link;
 use super::value::Value;
@@ -24,7 +24,7 @@ struct Thread {
 #[repr(C)]
 struct CallInfo {
     function: *mut Value,
-    _top: *mut Value,
+    top: *mut Value,
     _previous: *mut CallInfo,
     _next: *mut CallInfo,
     _continuation: [usize; 3],
@@ -79,6 +79,28 @@ pub(crate) unsafe fn push(state: *mut lua_State, value: Value) {
         let top = &raw mut (*thread(state)).top;
         **top = value;
         *top = (*top).add(1);
+    }
+}
+
+/// `lua_checkstack`, as a boolean.
+///
+/// # Safety
+/// Called from a native on the thread that runs it.
+#[inline(always)]
+pub(crate) unsafe fn ensure(state: *mut lua_State, slots: usize) -> bool {
+    // SAFETY: by (1); all of these pointers lie in the thread's stack.
+    unsafe {
+        let thread = thread(state);
+        let free = (*thread).stack_last.offset_from((*thread).top);
+        if free <= slots as isize {
+            return ffi::lua_checkstack(state, slots as c_int) != 0;
+        }
+        let end = (*thread).top.add(slots);
+        let call = (*thread).call;
+        if (*call).top < end {
+            (*call).top = end; // as far as the collector leaves the stack alone
+        }
+        true
     }
 }
 

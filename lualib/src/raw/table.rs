@@ -148,16 +148,28 @@ pub(crate) unsafe fn entry(table: *const Table, place: usize) -> Option<(Value, 
     }
 }
 
+/// The first node of a short string's chain.
+///
+/// # Safety
+/// Both are live, and of the same Lua state.
+#[inline(always)]
+pub(super) unsafe fn first_node(table: *const Table, name: *const Text) -> *mut Node {
+    // SAFETY: by (1): a table has a power of two of nodes; the hash chooses the first.
+    unsafe {
+        let mask = (1u32 << (*table).log2_nodes) - 1;
+        (*table).nodes.add(((*name).hash & mask) as usize)
+    }
+}
+
 /// The field of a table whose name is a short string; nil when there is none. Metatables are not asked.
 ///
 /// # Safety
 /// Both are live, and of the same Lua state.
 #[inline(always)]
 pub(crate) unsafe fn field(table: *const Table, name: *const Text) -> Value {
-    // SAFETY: by (1): a table has a power of two of nodes, chained inside of that array; the hash chooses the first.
+    // SAFETY: by (1): nodes are chained inside of their array.
     unsafe {
-        let mask = (1u32 << (*table).log2_nodes) - 1;
-        let mut node = (*table).nodes.add(((*name).hash & mask) as usize);
+        let mut node = first_node(table, name);
         loop {
             if (*node).key == name.cast_mut().cast() && (*node).key_tag == SHORT_TEXT {
                 return Value {

@@ -139,7 +139,7 @@ impl Packer {
         // + the error value that was on top.
         unsafe {
             let top = ffi::lua_gettop(state);
-            let outcome = (first..=last).try_for_each(|index| encoder.value(index, 0));
+            let outcome = (first..=last).try_for_each(|index| encoder.outermost(index));
             if let Err(error) = outcome {
                 self.clear();
                 let mut kept = top;
@@ -189,7 +189,7 @@ impl Packer {
         // SAFETY: invariant 1.
         let scratch = unsafe { &mut *self.scratch.get() };
         scratch.truncate();
-        if scratch.writer.is_empty() {
+        if scratch.floor.bytes == 0 && scratch.writer.capacity() > KEPT_BYTES {
             scratch.writer.shrink_to(KEPT_BYTES);
         }
     }
@@ -243,9 +243,12 @@ impl Scratch {
     }
 
     /// Drops everything above the floor.
+    #[inline]
     fn truncate(&mut self) {
         self.writer.truncate(self.floor.bytes);
-        self.attached.truncate(self.floor.attached);
+        if self.attached.len() > self.floor.attached {
+            self.attached.truncate(self.floor.attached);
+        }
         self.beside_bytes = self.floor.beside_bytes;
     }
 
@@ -253,13 +256,21 @@ impl Scratch {
         let stream = &self.writer[self.floor.bytes..];
         let mut block = arena.loan(stream.len(), owner)?;
         block.copy_from_slice(stream);
+        if self.attached.len() > self.floor.attached {
+            self.attach_to(&mut block)?;
+        }
+        Ok(block)
+    }
+
+    #[cold]
+    fn attach_to(&mut self, block: &mut BufMut) -> Result<(), LoanError> {
         for buf in self.attached.drain(self.floor.attached..) {
             match block.attach(buf) {
                 Err(AttachError::Loan { error, .. }) => return Err(error),
                 outcome => outcome.expect("attached strings are whole blocks of this arena"),
             }
         }
-        Ok(block)
+        Ok(())
     }
 
     /// Writes that the next attached string stands here.
@@ -293,8 +304,19 @@ impl Encoder<'_> {
         self.packer.scratch.get()
     }
 
-    /// Writes the value at the positive stack index `index`, which `depth` tables enclose.
+    /// Writes the value at the positive stack index `index`, which no table encloses.
     #[inline(always)]
+    unsafe fn outermost(&mut self, index: c_int) -> Result<(), PackError> {
+        // SAFETY: `pack`'s contract. Stack: unchanged.
+        unsafe {
+            if self.packer.in_place && self.simple(*raw::at(self.state, index)) {
+                return Ok(());
+            }
+            self.value(index, 0)
+        }
+    }
+
+    /// Writes the value at the positive stack index `index`, which `depth` tables enclose.
     pub(super) unsafe fn value(&mut self, index: c_int, depth: u32) -> Result<(), PackError> {
         if depth > MAX_PACK_DEPTH {
             return Err(PackError::TooDeep);
@@ -449,7 +471,19 @@ impl Encoder<'_> {
         if depth > MAX_PACK_DEPTH {
             return Err(PackError::TooDeep);
         }
-        // SAFETY: as for `walk`; a short string lies where it is while it is copied.
+        // SAFETY: as for `walk`.
+        unsafe {
+            match value.as_table() {
+                Some(table) => self.walk(table, depth),
+                None => Ok(self.simple(value)),
+            }
+        }
+    }
+
+    /// Writes a value that has nothing inside; false when it is not one, or takes more than a copy.
+    #[inline(always)]
+    unsafe fn simple(&mut self, value: raw::Value) -> bool {
+        // SAFETY: the value is reachable; a short string lies where it is while it is copied.
         unsafe {
             let writer = &mut (*self.scratch()).writer;
             match value.content() {
@@ -457,13 +491,12 @@ impl Encoder<'_> {
                 Content::Boolean(boolean) => writer.boolean(boolean),
                 Content::Integer(integer) => writer.integer(integer),
                 Content::Float(float) => writer.float(float),
-                Content::ShortText(text) => return Ok(writer.string(raw::text_bytes(text))),
+                Content::ShortText(text) => return writer.string(raw::text_bytes(text)),
                 Content::Light(pointer) => writer.pointer(pointer.addr()),
-                Content::Table(table) => return self.walk(table, depth),
-                Content::Other => return Ok(false),
+                Content::Table(_) | Content::Other => return false,
             }
         }
-        Ok(true)
+        true
     }
 
     /// Writes the table at the positive stack index `index`: items, pairs, nil.

@@ -8,8 +8,8 @@
 //! bytes scanned in all are bounded by a small multiple of the stream, then tables are built without counts.
 
 use super::format::{
-    ATTACHMENT, BOOLEAN, LONG_STRING, MAX_UNPACK_DEPTH, Malformed, NIL, NUMBER, POINTER, Reader,
-    SHORT_STRING, TABLE, split,
+    ATTACHMENT, BOOLEAN, F64, I32, I64, LONG_STRING, MAX_UNPACK_DEPTH, Malformed, NIL, NUMBER, POINTER,
+    Reader, SHORT_STRING, TABLE, U8, U16, ZERO, split,
 };
 
 /// Tables whose counts one scan records.
@@ -88,12 +88,16 @@ impl Hints {
 
     #[inline(always)]
     fn value(&mut self, reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
+        match LENGTHS[usize::from(head)] {
+            UNKNOWN => self.other(reader, head, depth),
+            len => reader.bytes(usize::from(len)).map(drop),
+        }
+    }
+
+    /// A value whose head alone does not say how long it is.
+    fn other(&mut self, reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
         let (kind, cookie) = split(head);
         match kind {
-            NIL | BOOLEAN => Ok(()),
-            NUMBER => reader.number(cookie).map(drop),
-            POINTER => reader.pointer().map(drop),
-            SHORT_STRING => reader.bytes(usize::from(cookie)).map(drop),
             LONG_STRING => reader.long_string(cookie).map(drop),
             TABLE => self.table(reader, cookie, depth),
             ATTACHMENT => reader.attachment(),
@@ -101,3 +105,30 @@ impl Hints {
         }
     }
 }
+
+/// How many bytes follow a head, where that is all there is to know.
+static LENGTHS: [u8; 256] = {
+    let mut lengths = [UNKNOWN; 256];
+    let mut head = 0;
+    while head < lengths.len() {
+        let (kind, cookie) = split(head as u8);
+        lengths[head] = match kind {
+            NIL | BOOLEAN => 0,
+            NUMBER => match cookie {
+                ZERO => 0,
+                U8 => 1,
+                U16 => 2,
+                I32 => 4,
+                I64 | F64 => 8,
+                _ => UNKNOWN,
+            },
+            POINTER => 8,
+            SHORT_STRING => cookie,
+            _ => UNKNOWN,
+        };
+        head += 1;
+    }
+    lengths
+};
+
+const UNKNOWN: u8 = u8::MAX;

@@ -5,7 +5,8 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // raw Lua stack code: one note per function states the stack's shape
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
+use std::ptr;
 
 use fulmar_arena::Attachments;
 use mlua::ffi;
@@ -83,7 +84,7 @@ const KEYS_FROM_BYTES: usize = 64;
 /// Slots that are ensured at once for values that no table encloses.
 const VALUE_SLOTS: c_int = 16;
 /// Slots that a table needs while it is filled: itself, a key, a value, and one for whatever Lua pushes.
-const TABLE_SLOTS: c_int = 4;
+const TABLE_SLOTS: usize = 4;
 
 /// Head of the only value that Lua refuses as a key though it is not nil.
 const FLOAT_HEAD: u8 = head(NUMBER, F64);
@@ -114,8 +115,7 @@ impl<'a> Builder<'a> {
         while let Some(head) = self.reader.next_head() {
             // SAFETY: `unpack`'s contract. Stack: + one value for each turn, room ensured before.
             unsafe {
-                if count % VALUE_SLOTS == 0 && ffi::lua_checkstack(self.state, VALUE_SLOTS + TABLE_SLOTS) == 0
-                {
+                if count % VALUE_SLOTS == 0 && !raw::ensure(self.state, VALUE_SLOTS as usize + TABLE_SLOTS) {
                     return Err(UnpackError::Stack);
                 }
                 self.value(head, 0)?;
@@ -132,14 +132,14 @@ impl<'a> Builder<'a> {
         // SAFETY: `unpack`'s contract. Stack: + one value, for which the caller made room.
         unsafe {
             match kind {
-                NIL => ffi::lua_pushnil(self.state),
-                BOOLEAN => ffi::lua_pushboolean(self.state, c_int::from(cookie != 0)),
+                NIL => raw::push(self.state, raw::Value::NIL),
+                BOOLEAN => raw::push(self.state, raw::Value::boolean(cookie != 0)),
                 NUMBER => raw::push(self.state, self.number(cookie)?),
                 POINTER => {
                     let address = self.reader.pointer()?;
-                    ffi::lua_pushlightuserdata(
+                    raw::push(
                         self.state,
-                        std::ptr::without_provenance_mut::<c_void>(address),
+                        raw::Value::light(ptr::without_provenance_mut(address)),
                     );
                 }
                 SHORT_STRING => {
@@ -238,7 +238,7 @@ impl<'a> Builder<'a> {
         // SAFETY: `unpack`'s contract. Stack: + the slots of keys, + the table; then the table in place of the first.
         unsafe {
             let base = ffi::lua_gettop(self.state) + 1;
-            if ffi::lua_checkstack(self.state, KEY_SLOTS as c_int + TABLE_SLOTS) == 0 {
+            if !raw::ensure(self.state, KEY_SLOTS + TABLE_SLOTS) {
                 return Err(UnpackError::Stack);
             }
             ffi::lua_settop(self.state, base - 1 + KEY_SLOTS as c_int);
@@ -266,7 +266,7 @@ impl<'a> Builder<'a> {
         // SAFETY: `unpack`'s contract. Stack: + the table; while it is filled, an item or a key and a value above.
         // The scan of the outermost table has seen every item and pair, so the sizes are bounded by the stream.
         unsafe {
-            if ffi::lua_checkstack(self.state, TABLE_SLOTS) == 0 {
+            if !raw::ensure(self.state, TABLE_SLOTS) {
                 return Err(UnpackError::Stack);
             }
             ffi::lua_createtable(self.state, items as c_int, pairs.min(c_int::MAX as u32) as c_int);
@@ -281,6 +281,24 @@ impl<'a> Builder<'a> {
                 self.key(key, depth + 1)?;
                 let value = self.reader.head()?;
                 self.value(value, depth + 1)?;
+                self.pair();
+            }
+        }
+    }
+
+    /// Moves a key and its value from the stack into the new table below them.
+    #[inline(always)]
+    unsafe fn pair(&mut self) {
+        // SAFETY: `unpack`'s contract. Stack: - key, - value.
+        unsafe {
+            let place = raw::count(self.state) - 2;
+            let table = raw::at(self.state, place);
+            if let Some(name) = (*table.add(1)).as_short_text()
+                && let Some(into) = (*table).as_table()
+                && raw::enter(into, name, *table.add(2))
+            {
+                raw::truncate(self.state, place);
+            } else {
                 ffi::lua_rawset(self.state, -3);
             }
         }

@@ -27,6 +27,10 @@ impl Writer {
         self.bytes.truncate(len);
     }
 
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub(super) fn shrink_to(&mut self, capacity: usize) {
         self.bytes.shrink_to(capacity);
     }
