@@ -368,6 +368,12 @@ try.main(function()
 		try.equal(t.a[1], 2)
 		try.equal(getmetatable(t), nil)
 		try.equal(sharedata.query "plain".a[1], 1)
+		sharetable.loadtable("plain", { a = { 1 } })
+		local own = sharetable.query("plain", "plain")
+		own.a[1] = 2
+		try.equal(rawlen(own.a), 1)
+		try.equal(sharetable.query "plain".a[1], 1)
+		try.equal(sharetable.query("no such", "plain"), nil)
 	end)
 
 	try.ours("images in files", function()

@@ -30,10 +30,13 @@ end
 local queried = {}	-- name -> weak set of the boxes that this service has
 local newest = {}	-- name -> { version, box (weak) } of the last query
 
-function sharetable.query(name)
+-- With the option "plain", tables of one's own, filled and fast; no update touches them.
+function sharetable.query(name, option)
 	local image, version = tables.current(PREFIX .. name)
 	if not image then
 		return nil
+	elseif option == "plain" then
+		return tables.copy(image)
 	end
 	local last = newest[name]
 	if last and last.version == version and last.box then

@@ -26,8 +26,9 @@ function sharetable.loadtable(name, t) end
 --- The newest version of a table; the same object for each query of one version.
 ---@async
 ---@param name string
+---@param option? "plain"  plain tables of one's own, as of now: as fast as any, and writing to them is local
 ---@return table?
-function sharetable.query(name) end
+function sharetable.query(name, option) end
 
 --- Several tables, all by default. Unknown names are left out.
 ---@async
