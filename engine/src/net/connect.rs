@@ -119,7 +119,7 @@ impl Shared {
     }
 
     /// Whether the connection is there now.
-    pub(super) fn handle_connected(&self, socket: &Socket, state: &mut State) -> bool {
+    pub(super) fn handle_connected(&self, socket: &Arc<Socket>, state: &mut State) -> bool {
         let Some(io) = &state.io else { return false };
         let os = SockRef::from(io);
         match os.take_error() {

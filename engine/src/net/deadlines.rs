@@ -1,32 +1,38 @@
 //! When sockets want to be looked at, whatever happens to them. Pure: now is a parameter.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
-/// Moments, in centiseconds of engine time, and the ids that wait for them. Entries of sockets that are gone stay until they are due.
+/// Moments, in centiseconds of engine time, and the ids that wait for them: at most one for each socket that is there.
 #[derive(Default)]
-pub(super) struct Deadlines(BinaryHeap<Reverse<(u64, i32)>>);
+pub(super) struct Deadlines(BTreeSet<(u64, i32)>);
 
 impl Deadlines {
     /// True when it is the first to be due now, so that whoever waits has to wait for less.
     pub(super) fn insert(&mut self, at_cs: u64, id: i32) -> bool {
         let first = self.next_cs().is_none_or(|next_cs| at_cs < next_cs);
-        self.0.push(Reverse((at_cs, id)));
+        self.0.insert((at_cs, id));
         first
     }
 
+    /// Nobody waits for it any more.
+    pub(super) fn remove(&mut self, at_cs: u64, id: i32) {
+        self.0.remove(&(at_cs, id));
+    }
+
     pub(super) fn next_cs(&self) -> Option<u64> {
-        self.0.peek().map(|Reverse((at_cs, _))| *at_cs)
+        self.0.first().map(|(at_cs, _)| *at_cs)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// A moment that has come, and the id that waits for it.
     pub(super) fn poll(&mut self, now_cs: u64) -> Option<(u64, i32)> {
-        let Reverse((at_cs, id)) = *self.0.peek()?;
-        if at_cs > now_cs {
-            return None;
-        }
-        self.0.pop();
-        Some((at_cs, id))
+        let first = *self.0.first().filter(|(at_cs, _)| *at_cs <= now_cs)?;
+        self.0.pop_first();
+        Some(first)
     }
 }
 
@@ -45,5 +51,16 @@ mod tests {
         let due: Vec<_> = std::iter::from_fn(|| deadlines.poll(25)).collect();
         assert_eq!(due, [(10, 2), (20, 1)]);
         assert_eq!(deadlines.next_cs(), Some(30));
+    }
+
+    #[test]
+    fn what_is_removed_is_not_due() {
+        let mut deadlines = Deadlines::default();
+        deadlines.insert(10, 1);
+        deadlines.insert(10, 2);
+        deadlines.remove(10, 1);
+        deadlines.remove(10, 3); // was not there
+        assert_eq!(deadlines.poll(10), Some((10, 2)));
+        assert_eq!(deadlines.next_cs(), None);
     }
 }

@@ -41,6 +41,8 @@ impl Shared {
             if self.hold(socket, state) {
                 return true;
             }
+            // Nobody would tell of the rest.
+            let to_the_end = to_the_end || state.write_error.is_some();
             let step = match state.input {
                 Input::Bytes(_) => self.read_bytes(socket, state),
                 Input::Frames(_) => self.read_frames(socket, state, scratch),
@@ -48,7 +50,12 @@ impl Shared {
             match step {
                 Ok(Step::More) | Err(ReadError::System(Errno::INTR)) => {}
                 Ok(Step::Drained) if to_the_end => {}
-                Ok(Step::Drained) | Err(ReadError::System(Errno::AGAIN)) => return true,
+                Ok(Step::Drained) | Err(ReadError::System(Errno::AGAIN)) => {
+                    if let Some(reason) = state.write_error.take() {
+                        self.end(socket, state, &reason);
+                    }
+                    return true;
+                }
                 Ok(Step::Ended) => {
                     self.handle_peer_closed(socket, state);
                     return true;

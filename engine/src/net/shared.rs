@@ -51,7 +51,7 @@ pub(super) struct Shared {
     pub(super) seat: Seat,
     pub(super) stopping: AtomicBool,
     pub(super) deadlines: Mutex<Deadlines>,
-    /// Sockets that are not read until their owner's mailbox has room.
+    /// Sockets that are read whatever the system tells: when their owner's mailbox has room, or since they cannot be written.
     pub(super) held: Mutex<Vec<Arc<Socket>>>,
     pub(super) due: Mutex<Due>,
     /// Given up for a moment when no descriptor is left, so that a connection can be accepted and dropped.
@@ -100,7 +100,6 @@ impl Shared {
                 self.handle_ready(&socket, ready, scratch);
             }
         }
-        // Only who has the round lists any.
         let held = std::mem::take(&mut *lock(&self.held));
         for socket in held {
             let mut state = socket.lock();
@@ -160,7 +159,9 @@ impl Shared {
             SocketKind::Bind => self.read(socket, state, true, scratch),
             _ => self.read(socket, state, to_the_end, scratch),
         };
-        if !done {
+        if !done && state.write_error.is_some() {
+            self.look_again(socket, state);
+        } else if !done {
             // Others have their turn; what is left is told again. A socket that cannot be watched has gone.
             let _ = socket.watch(state);
         }
@@ -168,13 +169,18 @@ impl Shared {
 
     /// Whether a socket must not be read for now, because its owner does not keep up. It is looked at again soon.
     pub(super) fn hold(&self, socket: &Arc<Socket>, state: &mut State) -> bool {
-        if !self.owners.is_backed_up(state.owner) {
-            return false;
+        let holds = self.owners.is_backed_up(state.owner);
+        if holds {
+            self.look_again(socket, state);
         }
+        holds
+    }
+
+    /// Has a socket read soon, whatever the system tells of it.
+    fn look_again(&self, socket: &Arc<Socket>, state: &mut State) {
         if !std::mem::replace(&mut state.held, true) {
             lock(&self.held).push(Arc::clone(socket));
         }
-        true
     }
 
     /// Has a socket looked at in `delay_cs`, or before.
@@ -183,9 +189,16 @@ impl Shared {
         if state.deadline_cs.is_some_and(|earlier_cs| earlier_cs <= at_cs) {
             return;
         }
+        self.forget_deadline(socket, state);
         state.deadline_cs = Some(at_cs);
         if lock(&self.deadlines).insert(at_cs, socket.id) {
             socket.wake_driver();
+        }
+    }
+
+    fn forget_deadline(&self, socket: &Socket, state: &mut State) {
+        if let Some(at_cs) = state.deadline_cs.take() {
+            lock(&self.deadlines).remove(at_cs, socket.id);
         }
     }
 
@@ -226,15 +239,17 @@ impl Shared {
         }
     }
 
-    /// Nothing more can be written. Whoever reads a connection gets what has arrived before, and then the error and the end.
-    pub(super) fn fail_to_write(&self, socket: &Socket, state: &mut State, error: &io::Error) {
+    /// Nothing more can be written. Whoever reads a connection gets what has arrived before, and then the error and the end. The
+    /// system may not tell: the peer of a Unix domain socket can refuse to read and go on.
+    pub(super) fn fail_to_write(&self, socket: &Arc<Socket>, state: &mut State, error: &io::Error) {
         let reason = address::text(error);
-        // The watch tells again of what is there, and of the end.
-        if !state.reading || socket.kind != SocketKind::Tcp || socket.watch(state).is_err() {
+        if !state.reading || socket.kind != SocketKind::Tcp {
             return self.end(socket, state, &reason);
         }
         state.outbox.clear();
         state.write_error = Some(reason);
+        self.look_again(socket, state);
+        socket.wake_driver();
     }
 
     /// Ends a connection that has failed or breaks its limits: ERROR, CLOSE unless it was told, and everything it held is given back.
@@ -265,6 +280,7 @@ impl Shared {
         state.phase = Phase::Gone;
         state.reading = false;
         state.outbox.clear();
+        self.forget_deadline(socket, state);
         socket.drop_io(state);
         self.table.remove(socket.id);
     }

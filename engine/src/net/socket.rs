@@ -45,7 +45,7 @@ pub(super) struct State {
     watched: bool,
     /// Its owner wants what arrives.
     pub(super) reading: bool,
-    /// Listed as waiting for its owner's mailbox.
+    /// Listed to be read soon.
     pub(super) held: bool,
     /// Why a write has failed, until the owner is told.
     pub(super) write_error: Option<String>,
@@ -64,7 +64,7 @@ pub(super) struct State {
     pub(super) rest: VecDeque<SockAddr>,
     /// Where datagrams go that name no place.
     pub(super) destination: Option<SocketAddr>,
-    /// When it is looked at next; other entries in the deadlines are stale.
+    /// When it is looked at next: its entry in the deadlines.
     pub(super) deadline_cs: Option<u64>,
     /// Since when nothing has arrived; of a closed one, since when it has been closed.
     pub(super) silent_since_cs: u64,

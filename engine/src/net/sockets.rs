@@ -151,6 +151,9 @@ impl Sockets {
         };
         let mut state = socket.lock();
         if state.phase == Phase::Open && state.reading {
+            if let Some(reason) = state.write_error.take() {
+                return self.0.end(&socket, &mut state, &reason);
+            }
             state.reading = false;
             // A watch that cannot be changed only costs a wake-up.
             let _ = socket.watch(&mut state);
@@ -323,5 +326,56 @@ impl Sockets {
 impl fmt::Debug for Sockets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sockets").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::shared::lock;
+    use super::*;
+    use crate::engine::Engine;
+
+    #[test]
+    fn sockets_that_are_gone_leave_no_deadline() {
+        let engine = Engine::builder().threads(1).build().unwrap();
+        let sockets = engine.sockets();
+        let accepted = SocketOptions::default().idle_cs(360_000);
+        let listener = sockets
+            .listen(
+                Handle::SYSTEM,
+                "127.0.0.1",
+                0,
+                &ListenOptions::default().accepted(accepted),
+            )
+            .unwrap();
+        let port = sockets.info()[0]
+            .name
+            .rsplit_once(':')
+            .unwrap()
+            .1
+            .parse()
+            .unwrap();
+        for _ in 0..10 {
+            let id = sockets
+                .connect(Handle::SYSTEM, "127.0.0.1", port, &accepted)
+                .unwrap();
+            let is_open = || {
+                sockets
+                    .0
+                    .table
+                    .find(id)
+                    .is_some_and(|socket| socket.lock().phase == Phase::Open)
+            };
+            while !is_open() {
+                std::thread::yield_now();
+            }
+            assert!(sockets.configure(id, &accepted.idle_cs(6_000))); // sooner than before
+            let waiting = || lock(&sockets.0.deadlines).len();
+            assert_eq!(waiting(), 1);
+            sockets.shutdown(Handle::SYSTEM, id);
+            assert_eq!(waiting(), 0);
+        }
+        sockets.close(Handle::SYSTEM, listener);
+        engine.shutdown(std::time::Duration::from_secs(5));
     }
 }

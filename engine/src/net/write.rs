@@ -100,7 +100,7 @@ impl Shared {
         self.take_due(false).map(|due| self.flush_all(due)).is_some()
     }
 
-    fn send_to(&self, socket: &Socket, state: &mut State, buf: Buf, urgency: Urgency) -> bool {
+    fn send_to(&self, socket: &Arc<Socket>, state: &mut State, buf: Buf, urgency: Urgency) -> bool {
         if matches!(state.phase, Phase::Gone | Phase::Closing) || state.write_error.is_some() {
             return false;
         }
@@ -128,7 +128,7 @@ impl Shared {
         }
     }
 
-    fn write(&self, socket: &Socket, state: &mut State, packet: Packet, urgency: Urgency) {
+    fn write(&self, socket: &Arc<Socket>, state: &mut State, packet: Packet, urgency: Urgency) {
         if packet.len() == 0 {
             return;
         }
@@ -144,7 +144,7 @@ impl Shared {
     }
 
     /// Writes what waits, as far as the system takes it.
-    pub(super) fn flush(&self, socket: &Socket, state: &mut State) {
+    pub(super) fn flush(&self, socket: &Arc<Socket>, state: &mut State) {
         if state.outbox.is_empty() {
             return;
         }
@@ -173,7 +173,7 @@ impl Shared {
     }
 
     /// The system tells when it has room again; of a socket that nobody has started too.
-    fn await_room(&self, socket: &Socket, state: &mut State) {
+    fn await_room(&self, socket: &Arc<Socket>, state: &mut State) {
         if let Err(error) = socket.keep_watched(state) {
             self.fail_to_write(socket, state, &error);
         }

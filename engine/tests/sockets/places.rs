@@ -1,8 +1,9 @@
 //! Where sockets are: names, IPv6, Unix domain sockets, shared ports, foreign descriptors.
 
 use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use fulmar_engine::{EventKind, ListenOptions, SocketOptions};
 use socket2::SockRef;
@@ -85,6 +86,30 @@ fn a_unix_socket_is_listened_on_and_connected_to() {
             .is_err()
     );
     net.end(client);
+}
+
+#[test]
+fn a_peer_that_refuses_to_read_is_told_of_while_it_sends() {
+    let net = Net::start();
+    let path = std::env::temp_dir().join(format!("fulmar-refuses-{}.sock", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    let host = format!("unix:{}", path.display());
+    let id = net
+        .sockets()
+        .connect(net.owner, &host, 0, &SocketOptions::default())
+        .unwrap();
+    let (mut peer, _) = listener.accept().unwrap();
+    net.expect(EventKind::Connect);
+    peer.shutdown(Shutdown::Read).unwrap();
+    peer.write_all(b"said").unwrap();
+    assert_eq!(net.data(4), b"said");
+    assert!(net.sockets().send(id, buf(b"unheard"), false));
+    let error = net.expect(EventKind::Error);
+    assert_eq!((error.id, error.text()), (id, "Broken pipe"));
+    assert_eq!(net.expect(EventKind::Close).id, id);
+    peer.write_all(b"still there").unwrap_err();
+    std::fs::remove_file(&path).unwrap();
+    net.end((listener, peer));
 }
 
 #[test]
