@@ -1,12 +1,14 @@
 //! Clients that ask and wait: the other side of `benches/lua/echo.lua`, in a process of its own.
 //!
-//! `ask PORT CONNECTIONS QUESTIONS BYTES` opens that many connections. On each, again and again, it writes `BYTES` bytes and reads them
-//! back, until that many questions have been answered in all, and prints how long answers took. The first tenth is not counted.
+//! `ask PORT CONNECTIONS QUESTIONS BYTES PAUSE` opens that many connections. On each, again and again, it writes `BYTES` bytes and reads
+//! them back, until that many questions have been answered in all, and prints how long answers took. The first tenth is not counted.
+//! With a pause (microseconds) it asks on all at once, and again that long after all have been answered.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mio::unix::SourceFd;
@@ -24,8 +26,8 @@ fn main() {
         .skip(1)
         .map(|argument| argument.parse().expect("arguments are numbers"))
         .collect();
-    let [port, connections, questions, bytes] = arguments[..] else {
-        panic!("usage: ask PORT CONNECTIONS QUESTIONS BYTES");
+    let [port, connections, questions, bytes, pause_us] = arguments[..] else {
+        panic!("usage: ask PORT CONNECTIONS QUESTIONS BYTES PAUSE");
     };
     let port = u16::try_from(port).expect("a port");
     let mut poll = Poll::new().expect("the system has epoll");
@@ -51,7 +53,7 @@ fn main() {
     let mut events = Events::with_capacity(1024);
     let begun = Instant::now();
     let mut answered = 0;
-    let mut left = questions.saturating_sub(connections);
+    let mut asked = connections;
     askers.iter_mut().for_each(|asker| asker.ask(&question));
     while answered < questions.max(connections) {
         poll.poll(&mut events, None).expect("epoll waits");
@@ -64,10 +66,15 @@ fn main() {
             if answered > questions / 10 {
                 times_ns += asker.asked.elapsed().as_nanos() as u64;
             }
-            if left > 0 {
-                left -= 1;
+            if asked < questions && pause_us == 0 {
+                asked += 1;
                 asker.ask(&question);
             }
+        }
+        if answered == asked && asked < questions {
+            thread::sleep(Duration::from_micros(pause_us as u64));
+            asked += connections;
+            askers.iter_mut().for_each(|asker| asker.ask(&question));
         }
     }
     let elapsed_ns = begun.elapsed().as_nanos() as usize;

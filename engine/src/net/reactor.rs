@@ -6,15 +6,16 @@
 //! nobody is woken for a socket, and a worker's search before it sleeps is the only spinning.
 //!
 //! # Liveness
-//! The thread steps aside for a moment at most ([`ASIDE`]) and then looks by itself, whatever workers do. The last worker to go to
-//! sleep calls it back before that; a call that is missed costs what is left of that moment.
+//! The thread steps aside for a moment at most ([`ASIDE`]) and then looks by itself, whatever workers do. A worker that goes to sleep
+//! calls it back before that when it is the last, or nobody else has looked while it searched: who is awake then is at work for
+//! longer. A call that is missed costs what is left of that moment.
 
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
+use fulmar_arena::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::address;
 use super::connect::Resolvers;
@@ -39,6 +40,8 @@ pub(super) struct Seat {
     aside: AtomicBool,
     /// A worker has asked since the thread did.
     shared: AtomicBool,
+    /// The workers that have asked since one began to search, a bit for each (and for every 64th after it).
+    lookers: AtomicU64,
 }
 
 /// Something that a worker can do for the sockets. Nobody else does it meanwhile, so it has to be run.
@@ -74,7 +77,24 @@ impl Seat {
             parker: Parker::new(),
             aside: AtomicBool::new(false),
             shared: AtomicBool::new(false),
+            lookers: AtomicU64::new(0),
         }
+    }
+
+    // Relaxed, all three: hints; who is misled waits for what is left of `ASIDE`.
+
+    pub(super) fn forget_lookers(&self) {
+        self.lookers.store(0, Ordering::Relaxed);
+    }
+
+    fn note_looker(&self, worker: usize) {
+        if self.lookers.load(Ordering::Relaxed) & bit(worker) == 0 {
+            self.lookers.fetch_or(bit(worker), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn has_other_lookers(&self, worker: usize) -> bool {
+        self.lookers.load(Ordering::Relaxed) & !bit(worker) != 0
     }
 
     /// Ends the thread's rest if it is aside.
@@ -199,15 +219,16 @@ impl Shared {
     fn step_aside(&self) {
         // SeqCst: before the looks below, so that who changes what they see afterwards finds us aside, in `call_back`.
         self.seat.aside.store(true, Ordering::SeqCst);
-        if lock(&self.due).is_empty() && self.owners.are_awake() {
-            self.seat.parker.park_timeout(ASIDE);
+        if lock(&self.due).is_empty() && self.owners.are_awake() && self.seat.parker.park_timeout(ASIDE) {
+            // Relaxed: a hint. Who has called has looked, but does no longer.
+            self.seat.shared.store(false, Ordering::Relaxed);
         }
         // Relaxed: a call that finds us aside still leaves a token, which ends the next rest early.
         self.seat.aside.store(false, Ordering::Relaxed);
     }
 
     /// Something to do for a worker that has nothing to run.
-    pub(super) fn errand(&self) -> Option<Errand<'_>> {
+    pub(super) fn errand(&self, worker: usize) -> Option<Errand<'_>> {
         if let Some(due) = self.take_due(true) {
             return Some(Errand {
                 shared: self,
@@ -221,6 +242,7 @@ impl Shared {
         };
         // Relaxed: see `attend`.
         self.seat.shared.store(true, Ordering::Relaxed);
+        self.seat.note_looker(worker);
         // What is wrong with the system the thread finds out too.
         round.as_mut()?.wait(Some(Duration::ZERO)).ok()?;
         let brought = round.as_ref().is_some_and(Round::has_brought);
@@ -229,6 +251,10 @@ impl Shared {
             what: What::Round(round),
         })
     }
+}
+
+fn bit(worker: usize) -> u64 {
+    1 << (worker % 64)
 }
 
 /// How long the thread leaves the asking to workers before it asks by itself.

@@ -306,15 +306,22 @@ impl Sockets {
         infos
     }
 
-    /// Something to do for a worker that has nothing to run. A few hundred nanoseconds when there is nothing; a glance while the thread
-    /// of the sockets waits for the system itself.
-    pub(crate) fn errand(&self) -> Option<Errand<'_>> {
-        self.0.errand()
+    /// A worker begins to look for errands, and may later say that it gives up.
+    pub(crate) fn begin_search(&self) {
+        self.0.seat.forget_lookers();
     }
 
-    /// The last worker goes to sleep: nobody looks for errands any more.
-    pub(crate) fn take_over(&self) {
-        self.0.seat.call_back();
+    /// Something to do for a worker that has nothing to run. A few hundred nanoseconds when there is nothing; a glance while the thread
+    /// of the sockets waits for the system itself.
+    pub(crate) fn errand(&self, worker: usize) -> Option<Errand<'_>> {
+        self.0.errand(worker)
+    }
+
+    /// A worker goes to sleep after a search in vain, and no other is searching.
+    pub(crate) fn give_up(&self, worker: usize, all_asleep: bool) {
+        if all_asleep || !self.0.seat.has_other_lookers(worker) {
+            self.0.seat.call_back();
+        }
     }
 
     /// Closes everything and ends the thread.

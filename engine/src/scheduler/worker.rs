@@ -120,7 +120,7 @@ impl<'a> Worker<'a> {
             self.requeue(task);
         }
         if self.turns.get().is_multiple_of(INJECTOR_EVERY)
-            && let Some(errand) = self.engine.sockets().errand()
+            && let Some(errand) = self.engine.sockets().errand(self.index)
         {
             errand.run();
             self.meter.lap(); // not on the account of the next service
@@ -218,8 +218,8 @@ impl<'a> Worker<'a> {
                     self.shared.parker.park(); // chosen: the token is on its way
                 }
             } else {
-                if idle.all_asleep() {
-                    self.engine.sockets().take_over();
+                if idle.needs_lookout() {
+                    self.engine.sockets().give_up(self.index, idle.all_asleep());
                 }
                 self.sleep();
             }
@@ -250,11 +250,12 @@ impl<'a> Worker<'a> {
 
     /// Looks into every queue a few times, and at the sockets.
     fn search(&self) -> Option<Found<'a>> {
+        self.engine.sockets().begin_search();
         for round in 0..SEARCH_ROUNDS {
             if let Some(task) = self.next().or_else(|| self.steal()) {
                 return Some(Found::Task(task));
             }
-            if let Some(errand) = self.engine.sockets().errand() {
+            if let Some(errand) = self.engine.sockets().errand(self.index) {
                 return Some(Found::Errand(errand));
             }
             if self.scheduler.stopped.load(Ordering::Relaxed) {
