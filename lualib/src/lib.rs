@@ -17,7 +17,7 @@ mod client_socket;
 mod code_cache;
 pub mod config;
 mod core;
-mod crypt;
+pub mod crypt;
 pub mod data;
 pub mod dns;
 mod embedded;

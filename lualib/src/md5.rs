@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use mlua::ffi::{self, lua_State};
 
 use crate::buffers::push_written;
-use crate::crypt::hex_encode;
+use crate::crypt::text::hex_encode;
 use crate::random;
 use crate::stack::{self, check_bytes, native};
 

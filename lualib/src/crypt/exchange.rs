@@ -9,12 +9,12 @@ const P: u64 = 0xffff_ffff_ffff_ffc5;
 const G: NonZeroU64 = NonZeroU64::new(5).expect("not zero");
 
 /// What to send to the other side: `G ^ secret mod P`.
-pub(super) fn public(secret: NonZeroU64) -> u64 {
+pub fn public(secret: NonZeroU64) -> u64 {
     power(G, secret)
 }
 
 /// What both sides then know: `base ^ exponent mod P`. A base of `P` stays itself, as in skynet.
-pub(super) fn power(base: NonZeroU64, exponent: NonZeroU64) -> u64 {
+pub fn power(base: NonZeroU64, exponent: NonZeroU64) -> u64 {
     let multiply = |a: u64, b: u64| (u128::from(a) * u128::from(b) % u128::from(P)) as u64;
     let mut square = base.get();
     if square > P {

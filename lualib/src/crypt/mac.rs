@@ -3,10 +3,10 @@
 use ::md5::{Digest as _, Md5};
 
 /// Eight bytes: two words of 32 bits, or one of 64, little-endian.
-pub(super) type Short = [u8; 8];
+pub type Short = [u8; 8];
 
 /// DJB's hash of `text`, then JS's.
-pub(super) fn hashkey(text: &[u8]) -> Short {
+pub fn hashkey(text: &[u8]) -> Short {
     let (djb, js) = text.iter().fold((5381u32, 1_315_423_911u32), |(djb, js), &byte| {
         let byte = u32::from(byte);
         let mixed = (js << 5).wrapping_add(byte).wrapping_add(js >> 2);
@@ -16,7 +16,7 @@ pub(super) fn hashkey(text: &[u8]) -> Short {
 }
 
 /// One compression of MD5 over the words of both, four times, without the final addition.
-pub(super) fn hmac64(x: Short, y: Short) -> Short {
+pub fn hmac64(x: Short, y: Short) -> Short {
     let mut block = [0; 64];
     for part in block.chunks_exact_mut(16) {
         for (place, half) in [&x[4..], &x[..4], &y[4..], &y[..4]].into_iter().enumerate() {
@@ -33,7 +33,7 @@ pub(super) fn hmac64(x: Short, y: Short) -> Short {
 }
 
 /// MD5 of both, three times over, folded.
-pub(super) fn hmac64_md5(x: Short, y: Short) -> Short {
+pub fn hmac64_md5(x: Short, y: Short) -> Short {
     let mut hash = Md5::new();
     for _ in 0..3 {
         hash.update(x);

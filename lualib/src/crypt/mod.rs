@@ -1,9 +1,9 @@
 //! `skynet.crypt`: hashes, DES, the key exchange of the login protocol and texts of bytes, over the RustCrypto crates.
 
-mod des;
-mod exchange;
-mod mac;
-mod text;
+pub mod des;
+pub mod exchange;
+pub mod mac;
+pub mod text;
 
 use std::ffi::{CStr, c_int};
 use std::num::NonZeroU64;
@@ -17,8 +17,6 @@ use self::mac::Short;
 use crate::buffers::push_written;
 use crate::random;
 use crate::stack::{self, Failure, check_bytes, native};
-
-pub(crate) use self::text::hex_encode;
 
 const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"hashkey", hashkey),
@@ -153,7 +151,7 @@ native! {
         unsafe {
             let bytes = check_bytes(state, 1);
             push_written(state, |out| {
-                hex_encode(bytes, out);
+                text::hex_encode(bytes, out);
                 Ok(())
             })
         }

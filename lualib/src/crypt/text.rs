@@ -4,14 +4,14 @@ use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 /// Appends the digits of `bytes`, in lower case.
-pub(crate) fn hex_encode(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn hex_encode(bytes: &[u8], out: &mut Vec<u8>) {
     let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
     out.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
 }
 
 /// Appends the bytes whose digits, in lower case, are `text`; none when it is something else. A `g`
 /// counts as a digit of 16, as in skynet.
-pub(super) fn hex_decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub fn hex_decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let digit = |byte| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'g' => Some(byte - b'a' + 10),
@@ -27,7 +27,7 @@ pub(super) fn hex_decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Appends `bytes` in the standard alphabet, padded.
-pub(super) fn base64_encode(bytes: &[u8], out: &mut Vec<u8>) {
+pub fn base64_encode(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
     BASE64
@@ -37,7 +37,7 @@ pub(super) fn base64_encode(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// Appends the bytes of `text`, as skynet's clients write it: characters outside of the alphabet are skipped, but none may come
 /// behind the last whole group; the last padding may be missing; groups may follow a padded one.
-pub(super) fn base64_decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+pub fn base64_decode(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let known = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
     if text.iter().all(known) {
         return decode_groups(text, out);

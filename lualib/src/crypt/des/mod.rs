@@ -6,7 +6,7 @@ use self::cipher::Cipher;
 
 /// How a text is filled up to whole blocks; at least one byte is always added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Padding {
+pub enum Padding {
     /// ISO/IEC 7816-4: 0x80, then zeros.
     Iso7816 = 0,
     /// PKCS #7: bytes that tell their number.
@@ -14,7 +14,8 @@ pub(super) enum Padding {
 }
 
 impl Padding {
-    pub(super) fn from_number(number: i32) -> Option<Padding> {
+    /// By its number in Lua.
+    pub fn from_number(number: i32) -> Option<Padding> {
         match number {
             0 => Some(Padding::Iso7816),
             1 => Some(Padding::Pkcs7),
@@ -50,7 +51,7 @@ impl Padding {
 }
 
 /// Appends `text`, padded and encrypted.
-pub(super) fn encrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) {
+pub fn encrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) {
     let cipher = Cipher::new(key);
     let start = out.len();
     out.extend_from_slice(text);
@@ -59,7 +60,7 @@ pub(super) fn encrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut
 }
 
 /// Appends what was encrypted; none when there is no sound padding at its end.
-pub(super) fn decrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) -> Option<()> {
+pub fn decrypt(key: [u8; BLOCK], text: &[u8], padding: Padding, out: &mut Vec<u8>) -> Option<()> {
     let cipher = Cipher::new(key);
     let start = out.len();
     out.extend_from_slice(text);
@@ -75,7 +76,7 @@ fn blocks(text: &mut [u8]) -> &mut [[u8; BLOCK]] {
 }
 
 /// Bytes of a block, and of a key.
-pub(super) const BLOCK: usize = 8;
+pub const BLOCK: usize = 8;
 
 #[cfg(test)]
 mod tests {
