@@ -169,13 +169,13 @@ local function serve(id)
 		if not line then
 			return
 		end
+		local is_empty = line == ""	-- and so no command
 		line = line:gsub("\r$", "")
 		local method, path = line:match "^(%u+) (%S*)"
 		if method == "GET" or method == "POST" then
 			return serve_http(id, method, path, trust)
 		elseif trusted then
-			-- an empty line is no command
-			if line:find "%S" then
+			if not is_empty then
 				socket.write(id, answer(line))
 			end
 		else

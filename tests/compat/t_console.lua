@@ -118,7 +118,9 @@ try.main(function()
 		new = text("log " .. SERVICE_NAME .. " server"):match "^:(%x+)"
 		text("exit " .. new)
 		try.until_true(function() return not text "list":find(":" .. new .. "\t") end)
-		try.equal(text "start no_such_service", "Failed")
+		for _, line in ipairs { "start no_such_service", "start", "log" } do
+			try.equal(text(line), "Failed", line)
+		end
 	end)
 	try.case("getenv and setenv", function()
 		text "setenv console_key value"
@@ -151,10 +153,12 @@ try.main(function()
 		try.equal(text "profactive", "heap profilling is deactive")
 		for _, line in ipairs { "dumpheap", "clearcache", "service" } do text(line) end
 	end)
-	try.case("an unknown command is followed by an empty line", function()
-		local lines, ok = ask(id, "LIST")
-		try.equal(ok, false)
-		try.equal(table.concat(lines, "|"), "Invalid command, type help for command list|")
+	try.case("an unknown command is followed by an empty line; blanks are one, nothing is none", function()
+		for _, line in ipairs { "LIST", " ", "\r", "\n\n \r" } do
+			local lines, ok = ask(id, line)
+			try.equal(ok, false)
+			try.equal(table.concat(lines, "|"), "Invalid command, type help for command list|")
+		end
 	end)
 	try.case("an HTTP GET or POST gets the bare text, then the end", function()
 		local hello = "Welcome to skynet console\n"

@@ -86,17 +86,17 @@ end
 
 help.start = "start name ... : starts a Lua service"
 function command.start(name, ...)
-	return started(name, skynet.newservice, assert(name, "Need a name"), ...)
+	return started(name, skynet.newservice, name, ...)
 end
 
 help.log = "log name ... : starts a Lua service and logs its messages"
 function command.log(name, ...)
-	return started(name, skynet.call, ".launcher", "lua", "LOGLAUNCH", "snlua", assert(name, "Need a name"), ...)
+	return started(name, skynet.call, ".launcher", "lua", "LOGLAUNCH", "snlua", name, ...)
 end
 
 help.snax = "snax name ... : starts a snax service"
 function command.snax(name, ...)
-	return started(name, from("skynet.snax", "newservice"), assert(name, "Need a name"), ...)
+	return started(name, from("skynet.snax", "newservice"), name, ...)
 end
 
 help.exit = "exit address : asks a service to end"
