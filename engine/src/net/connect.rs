@@ -96,7 +96,7 @@ impl Shared {
         while let Some(to) = state.rest.pop_front() {
             match begin(&to, &state.options) {
                 Ok(os) => {
-                    state.io = Some(Io::Fd(os));
+                    state.io = Some(Io::Stream(os));
                     state.reading = true;
                     state.name = address::name(&to);
                     // The watch tells of a connection that is there already.

@@ -25,7 +25,7 @@ impl Shared {
         )?;
         let mut state = socket.lock();
         let adopted = adopt(fd).and_then(|fd| {
-            state.io = Some(Io::Fd(fd));
+            state.io = Some(Io::Foreign(fd));
             state.reading = true;
             socket.watch(&mut state)
         });

@@ -35,7 +35,7 @@ impl Shared {
             SocketKind::Listen,
             owner,
             Phase::Fresh,
-            Some(Io::Fd(os.into())),
+            Some(Io::Stream(os.into())),
             options.accepted,
         )?;
         let mut state = socket.lock();
@@ -98,7 +98,7 @@ impl Shared {
         os.set_nonblocking(true)?;
         set_options(&os, &state.options);
         let name = address::name(peer);
-        let io = Some(Io::Fd(os.into()));
+        let io = Some(Io::Stream(os.into()));
         let socket = self.table.insert(|id| {
             listener.sibling(id, SocketKind::Tcp, state.owner, Phase::Fresh, io, state.options)
         })?;

@@ -79,7 +79,7 @@ impl Shared {
         };
         let mut block = event::loan(self.arena, state.owner, size.bytes())?;
         let room = size.bytes();
-        let read = rustix::io::read(io, &mut block[..room])?;
+        let read = io.read(&mut block[..room])?;
         if read == 0 {
             return Ok(Step::Ended);
         }

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fulmar_arena::BufMut;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockAddr;
 
 use super::driver::Driver;
@@ -86,8 +87,11 @@ pub(super) enum Phase {
 }
 
 pub(super) enum Io {
-    Fd(OwnedFd),
+    /// A socket of streams: a connection or a listener.
+    Stream(OwnedFd),
     Udp(UdpSocket),
+    /// Anything.
+    Foreign(OwnedFd),
 }
 
 /// How what arrives is read.
@@ -99,8 +103,26 @@ pub(super) enum Input {
 impl AsFd for Io {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Io::Fd(fd) => fd.as_fd(),
+            Io::Stream(fd) | Io::Foreign(fd) => fd.as_fd(),
             Io::Udp(udp) => udp.as_fd(),
+        }
+    }
+}
+
+impl Io {
+    pub(super) fn read(&self, bytes: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Io::Foreign(fd) => rustix::io::read(fd, bytes),
+            // Shorter than `read`, which has to find out what it reads.
+            _ => rustix::net::recv(self, bytes, RecvFlags::empty()).map(|(read, _)| read),
+        }
+    }
+
+    pub(super) fn write(&self, bytes: &[u8]) -> rustix::io::Result<usize> {
+        match self {
+            Io::Foreign(fd) => rustix::io::write(fd, bytes),
+            // As above.
+            _ => rustix::net::send(self, bytes, SendFlags::NOSIGNAL),
         }
     }
 }

@@ -224,7 +224,7 @@ fn write_parts<'a>(io: &Io, parts: impl Iterator<Item = &'a [u8]>) -> Result<(us
         offered += part.len();
     }
     let sent = match &slices[..count] {
-        [one] => rustix::io::write(io, one),
+        [one] => io.write(one),
         slices => rustix::io::writev(io, slices),
     }?;
     Ok((sent, offered))
