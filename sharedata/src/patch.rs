@@ -68,6 +68,7 @@ impl<'s> Patch<'s> {
                 array_len,
                 hash_len + u64::from(!value.is_nil()) - u64::from(exists),
             ),
+            Change::Join(number, count) => return self.join(table, number, count, value),
             Change::Rebuild => return self.rebuild(table, key, value),
         };
         let is_small = new_array_len.max(new_hash_len) <= SMALL_LEN as u64;
@@ -97,6 +98,36 @@ impl<'s> Patch<'s> {
             new_array_len,
             new_hash_len,
         )
+    }
+
+    /// The table with a value behind its array part, and with the `count` entries in it that then continue it: they leave the hash
+    /// tree one after the other, and come back behind the value.
+    fn join<'a>(
+        &self,
+        table: Table<'a>,
+        number: i64,
+        count: i64,
+        value: Item<'a>,
+    ) -> Result<Item<'a>, BuildError> {
+        let behind = number + 1..=number + count;
+        let mut joined = self.image(reuse_node(table.0)?)?;
+        for number in behind.clone() {
+            joined = self.image(self.set(joined.table()?, KeyRef::Integer(number), Item::NIL)?)?;
+        }
+        joined = self.image(self.set(joined.table()?, KeyRef::Integer(number), value)?)?;
+        for number in behind {
+            let value = match table.find(number)? {
+                Some(value) => reuse_value(value)?,
+                None => Item::NIL,
+            };
+            joined = self.image(self.set(joined.table()?, KeyRef::Integer(number), value)?)?;
+        }
+        let root = joined.table()?.0.own_block();
+        Ok(Item::linked(root.ok_or(BuildError::NotATable)?))
+    }
+
+    fn image(&self, table: Item<'_>) -> Result<Image, BuildError> {
+        self.store.image_of(table)
     }
 
     /// The table with another value for this key, made anew from its entries.
@@ -283,6 +314,8 @@ enum Change {
     /// Its last value goes.
     Pop,
     Hash,
+    /// The place behind its end, of this number, and so many entries behind that.
+    Join(i64, i64),
     /// Entries move between the array part and the others.
     Rebuild,
 }
@@ -297,9 +330,16 @@ impl Change {
         }
         let place = number.cast_unsigned() - 1;
         Ok(if place == array_len && !removes {
-            match table.find(number.saturating_add(1))? {
-                None => Change::Append(place),
-                Some(_) => Change::Rebuild,
+            let mut count = 0;
+            while table.find(number.saturating_add(count + 1))?.is_some() {
+                count += 1;
+                if count.cast_unsigned() > (array_len / COPIED).min(MOST_JOINED) {
+                    return Ok(Change::Rebuild);
+                }
+            }
+            match count {
+                0 => Change::Append(place),
+                _ => Change::Join(number, count),
             }
         } else if place >= array_len {
             Change::Hash
@@ -313,6 +353,11 @@ impl Change {
         })
     }
 }
+
+/// So many values of an array part are copied in the time that one entry takes to join it.
+const COPIED: u64 = 256;
+/// Not more entries join one by one: how long an array part is may be a file's word only.
+const MOST_JOINED: u64 = 1024;
 
 fn reuse_value(value: Value<'_>) -> Result<Item<'_>, Damaged> {
     Ok(match value {

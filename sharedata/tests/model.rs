@@ -597,3 +597,30 @@ fn what_is_shared_is_compared_once() {
     assert!(!one.table().unwrap().equals(other.table().unwrap()).unwrap());
     assert_eq!(one.changed_keys(&other).unwrap(), ["a".into(), "b".into()]);
 }
+
+#[test]
+fn a_gap_behind_a_long_array_is_filled() {
+    let store = Store::new();
+    let filled: Vec<i64> = (1..=5000).collect();
+    let whole = store.build(&serde_json::json!({ "list": filled })).unwrap();
+    let mut holed = whole.clone();
+    for number in 4990..=5000 {
+        holed = holed.patch(&["list".into(), number.into()], None).unwrap();
+    }
+    for number in 4991..=5000 {
+        holed = holed
+            .patch(&["list".into(), number.into()], Some(number.into()))
+            .unwrap();
+    }
+    let len = |image: &Image| {
+        let list = image.get("list").unwrap().as_table().unwrap();
+        (list.array_len().unwrap(), list.places().unwrap())
+    };
+    assert_eq!(len(&holed), (4989, 4999));
+    let again = holed.patch(&["list".into(), 4990.into()], Some(4990.into()));
+    let again = again.unwrap();
+    assert_eq!(len(&again), (5000, 5000));
+    assert_eq!(again.changed_keys(&whole).unwrap(), []);
+    let (cost, _) = again.sizes_beside(&holed).unwrap();
+    assert!(cost < 16 << 10, "{cost} bytes for one value");
+}
