@@ -7,6 +7,7 @@ use fulmar_engine::{Handle, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use crate::facts;
+use crate::manager::manage;
 use crate::seri::{self, Attach};
 use crate::stack::{self, Outcome, native};
 use crate::tasks::{self, destination, push_sent, send_body, take_body};
@@ -29,6 +30,7 @@ const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"hpc", hpc),
     (c"memlimit", memlimit),
     (c"install", install),
+    (c"manage", manage),
 ];
 
 /// `skynet.FIELD` of each native that has another name there.

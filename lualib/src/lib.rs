@@ -26,6 +26,7 @@ mod image;
 mod launch;
 mod library;
 mod loader;
+mod manager;
 mod md5;
 mod memory;
 mod memory_module;

@@ -90,9 +90,12 @@ pub(crate) enum Slot {
     Readers = 14,
     /// Table: the modules of the node's image by name; nil without one.
     Premade = 15,
+    /// The module `skynet` that has stubs of `skynet.manager`, and what loads the functions; nil before.
+    Managed = 16,
+    ManageLoader = 17,
 }
 
-const SLOTS: c_int = 15;
+const SLOTS: c_int = 17;
 
 /// Objects that the vault keeps for the state's life.
 #[derive(Clone, Copy)]
