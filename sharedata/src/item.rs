@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::block::{Link, Store};
 use crate::write::{Content, Fragment, text_behind};
 
-/// A value that is to become part of an image: a scalar, a text, or a table that [`Store::table`] has made.
+/// A value that is to become part of an image: a scalar, a text, or a table that [`Store::table`](crate::Store::table) has made.
 ///
 /// Made by `into()`: `3.into()`, `1.5.into()`, `true.into()`, `"text".into()`.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use crate::write::text_behind;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Values may also be what items can be made of, when [`Store::table_of`] comes to them.
+/// Values may also be what items can be made of, when [`Store::table_of`](crate::Store::table_of) comes to them.
 pub struct Items<'a, V = Item<'a>> {
     /// None is a hole.
     array: Vec<Option<V>>,
@@ -197,7 +197,7 @@ impl<'a, V> Items<'a, V> {
     }
 }
 
-/// What comes after a value that [`Store::table_of`] asks for.
+/// What comes after a value that [`Store::table_of`](crate::Store::table_of) asks for.
 pub struct Following<'f, 'a, V>(Rest<'f, 'a, V>);
 
 enum Rest<'f, 'a, V> {
