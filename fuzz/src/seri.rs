@@ -8,7 +8,7 @@
 use std::ffi::{c_int, c_void};
 
 use fulmar_arena::Arena;
-use fulmar_lualib::seri::{Attach, ExternalStrings, PackError, Packer, unpack};
+use fulmar_lualib::seri::{Attach, ExternalStrings, PackError, Packer, RecentStrings, unpack};
 use mlua::ffi::{self, lua_State};
 
 /// Unpacks the bytes into a Lua state; what that gives can be packed again, and unpacked.
@@ -48,7 +48,8 @@ unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
         let job = ffi::lua_touserdata(state, 1).cast::<Job<'_>>();
         let job = &*job;
         ffi::lua_settop(state, 0);
-        if unpack(state, job.data, None, &job.strings).is_err() {
+        let recent = RecentStrings::open(state);
+        if unpack(state, job.data, None, &job.strings, recent).is_err() {
             return 0;
         }
         let values = ffi::lua_gettop(state);
@@ -58,7 +59,7 @@ unsafe extern "C-unwind" fn run(state: *mut lua_State) -> c_int {
                 ffi::lua_settop(state, 0);
                 let again = job.packer.bytes().to_vec();
                 assert!(
-                    unpack(state, &again, None, &job.strings).is_ok(),
+                    unpack(state, &again, None, &job.strings, recent).is_ok(),
                     "what was packed unpacks"
                 );
                 assert_eq!(ffi::lua_gettop(state), values, "to as many values");

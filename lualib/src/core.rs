@@ -366,8 +366,9 @@ native! {
         unsafe {
             let before = ffi::lua_gettop(state);
             with_bytes(state, |bytes| {
-                let strings = &raw const *(*Vm::of(state)).strings;
-                seri::unpack(state, bytes, None, &*strings).map_err(|error| error.to_string())?;
+                let vm = Vm::of(state);
+                let strings = &raw const *(*vm).strings;
+                seri::unpack(state, bytes, None, &*strings, (*vm).recent_strings()).map_err(|error| error.to_string())?;
                 Ok(ffi::lua_gettop(state) - before)
             })
         }

@@ -20,7 +20,7 @@ use crate::memory::{self, Memory, Place};
 use crate::node::Node;
 use crate::profile::Profiles;
 use crate::raw;
-use crate::seri::{ExternalStrings, Packer};
+use crate::seri::{ExternalStrings, Packer, RecentStrings};
 use crate::signal::SignalState;
 use crate::stm::Shown;
 use crate::tasks::{self, Tasks};
@@ -299,6 +299,13 @@ impl Vm {
         }
     }
 
+    /// The strings that were unpacked lately: behind the fixed slots.
+    #[inline(always)]
+    pub(crate) fn recent_strings(&self) -> RecentStrings {
+        // SAFETY: `prepare` has made the slots; natives leave the vault's stack as it was.
+        unsafe { RecentStrings::new(self.vault, SLOTS + 1) }
+    }
+
     /// Pushes the value of a fixed slot onto `state`.
     ///
     /// # Safety
@@ -376,14 +383,15 @@ pub(crate) struct NoMemory;
 /// Fills a new state: libraries, vault. Runs protected.
 unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
     // SAFETY: index 1 is the pointer given by `Vm::open`; nothing with a destructor lives here. The vault's stack ends up
-    // with exactly the slots of `Slot`, in their order.
+    // with exactly the slots of `Slot`, in their order, and those of the recent strings.
     unsafe {
         let vm = ffi::lua_touserdata(state, 1).cast::<Vm>();
         crate::library::open_standard(state);
         let vault = ffi::lua_newthread(state);
         ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
-        ffi::luaL_checkstack(vault, SLOTS + VAULT_ROOM, ptr::null());
-        for _ in 0..SLOTS {
+        let slots = SLOTS + RecentStrings::SLOTS as c_int;
+        ffi::luaL_checkstack(vault, slots + VAULT_ROOM, ptr::null());
+        for _ in 0..slots {
             ffi::lua_pushnil(vault);
         }
         for slot in [Slot::Anchors, Slot::Protocols, Slot::Tokens] {
@@ -433,7 +441,7 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
 }
 
 /// Free slots that the vault always has above the fixed ones.
-const VAULT_ROOM: c_int = 16;
+const VAULT_ROOM: c_int = 8;
 
 /// The argument of a protected call, as natives see it.
 pub(crate) fn as_argument<T>(value: &mut T) -> *mut c_void {

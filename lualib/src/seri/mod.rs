@@ -7,7 +7,8 @@
 //! * `pack` walks Lua values into a scratch buffer, by `writer`; `pairs` is its cold path through `__pairs`.
 //! * `cache` remembers which Lua strings have a copy in the arena; `strings` makes Lua strings of received ones;
 //!   `flat` puts attached strings back into the stream.
-//! * `scan` checks a table's bytes before anything is built and counts its pairs; `unpack` builds.
+//! * `scan` checks a table's bytes before anything is built and counts its pairs; `unpack` builds, and finds what repeats in
+//!   `recent`.
 //!
 //! **Errors.** Lua raises by a long jump. `pack` never does: whatever may run Lua code or allocate in the state goes
 //! through a protected call, and the outcome is a `PackError` that owns nothing. `unpack` may (a full memory limit),
@@ -22,6 +23,7 @@ mod flat;
 mod format;
 mod pack;
 mod pairs;
+mod recent;
 mod scan;
 mod strings;
 mod unpack;
@@ -30,6 +32,7 @@ mod writer;
 pub use flat::{flat_copy, flat_len, flatten};
 pub use format::Malformed;
 pub use pack::{ATTACH_MIN_BYTES, Attach, PackError, Packer};
+pub use recent::RecentStrings;
 pub use strings::ExternalStrings;
 pub use unpack::{UnpackError, unpack};
 

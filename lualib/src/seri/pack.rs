@@ -138,8 +138,8 @@ impl Packer {
         // SAFETY: by this function's contract. Stack: unchanged by a success; after an error back to what it was,
         // + the error value that was on top.
         unsafe {
-            let top = ffi::lua_gettop(state);
-            let outcome = (first..=last).try_for_each(|index| encoder.outermost(index));
+            let top = raw::count(state);
+            let outcome = encoder.all(first, last);
             if let Err(error) = outcome {
                 self.clear();
                 let mut kept = top;
@@ -185,6 +185,7 @@ impl Packer {
     }
 
     /// Drops the result.
+    #[inline]
     pub fn clear(&self) {
         // SAFETY: invariant 1.
         let scratch = unsafe { &mut *self.scratch.get() };
@@ -304,16 +305,23 @@ impl Encoder<'_> {
         self.packer.scratch.get()
     }
 
-    /// Writes the value at the positive stack index `index`, which no table encloses.
+    /// Writes the values at the positive stack indices `first..=last`, which no table encloses.
     #[inline(always)]
-    unsafe fn outermost(&mut self, index: c_int) -> Result<(), PackError> {
-        // SAFETY: `pack`'s contract. Stack: unchanged.
+    unsafe fn all(&mut self, first: c_int, last: c_int) -> Result<(), PackError> {
+        let mut index = first;
+        // SAFETY: `pack`'s contract; nothing moves the stack before Lua has to be asked. Stack: unchanged.
         unsafe {
-            if self.packer.in_place && self.simple(*raw::at(self.state, index)) {
-                return Ok(());
+            if self.packer.in_place {
+                while index <= last && self.simple(*raw::at(self.state, index)) {
+                    index += 1;
+                }
             }
-            self.value(index, 0)
+            while index <= last {
+                self.value(index, 0)?;
+                index += 1;
+            }
         }
+        Ok(())
     }
 
     /// Writes the value at the positive stack index `index`, which `depth` tables enclose.

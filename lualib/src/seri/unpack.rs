@@ -16,6 +16,7 @@ use super::format::{
     BOOLEAN, F64, LONG_STRING, MAX_UNPACK_DEPTH, Malformed, NIL, NUMBER, Number, POINTER, Reader,
     SHORT_STRING, TABLE, head, split,
 };
+use super::recent::RecentStrings;
 use super::scan::Hints;
 use super::strings::ExternalStrings;
 use crate::raw;
@@ -49,12 +50,13 @@ pub enum UnpackError {
 /// # Safety
 /// `state` is a Lua state in a protected call. This may raise (memory), so nothing with a destructor is alive in the
 /// frames from here to that call. `bytes` and the block stay alive and unchanged meanwhile, also when a finalizer runs.
-/// `strings` belongs to the state and lives until it is closed.
+/// `strings` belongs to the state and lives until it is closed; `recent` is of the state.
 pub unsafe fn unpack(
     state: *mut ffi::lua_State,
     bytes: &[u8],
     attachments: Option<Attachments<'_>>,
     strings: &ExternalStrings,
+    recent: RecentStrings,
 ) -> Result<c_int, UnpackError> {
     // SAFETY: by this function's contract.
     let top = unsafe { ffi::lua_gettop(state) };
@@ -66,7 +68,7 @@ pub unsafe fn unpack(
         hints: None,
         attachments,
         strings,
-        keys: None,
+        recent,
     };
     // SAFETY: as above.
     let outcome = unsafe { builder.all() };
@@ -77,10 +79,6 @@ pub unsafe fn unpack(
     outcome
 }
 
-/// Keys that are kept on the stack while a table is built.
-const KEY_SLOTS: usize = 16;
-/// A table whose stream is shorter has no use for them.
-const KEYS_FROM_BYTES: usize = 64;
 /// Slots that are ensured at once for values that no table encloses.
 const VALUE_SLOTS: c_int = 16;
 /// Slots that a table needs while it is filled: itself, a key, a value, and one for whatever Lua pushes.
@@ -96,14 +94,7 @@ struct Builder<'a> {
     hints: Option<Hints>,
     attachments: Option<Attachments<'a>>,
     strings: &'a ExternalStrings,
-    keys: Option<Keys<'a>>,
-}
-
-/// Keys that tables inside the outermost one had last: records repeat theirs, and to copy a string's value on the stack
-/// is cheaper than to look it up among all strings. The string of `seen[slot]` lies at stack index `base + slot`.
-struct Keys<'a> {
-    base: c_int,
-    seen: [&'a [u8]; KEY_SLOTS],
+    recent: RecentStrings,
 }
 
 const _: () = assert!(!std::mem::needs_drop::<Builder<'_>>());
@@ -144,13 +135,16 @@ impl<'a> Builder<'a> {
                 }
                 SHORT_STRING => {
                     let string = self.reader.bytes(usize::from(cookie))?;
-                    self.string(string);
+                    if depth == 0 {
+                        self.recent.push(self.state, string);
+                    } else {
+                        self.string(string);
+                    }
                 }
                 LONG_STRING => {
                     let string = self.reader.long_string(cookie)?;
                     self.string(string);
                 }
-                TABLE if depth == 0 => self.outermost(cookie)?,
                 TABLE => self.table(cookie, depth)?,
                 _ => {
                     self.reader.attachment()?;
@@ -180,36 +174,14 @@ impl<'a> Builder<'a> {
             return Err(UnpackError::NanKey);
         }
         let (kind, cookie) = split(head);
-        if kind == SHORT_STRING && cookie > 0 && depth > 1 {
+        if kind == SHORT_STRING {
             let string = self.reader.bytes(usize::from(cookie))?;
             // SAFETY: `unpack`'s contract. Stack: + the key.
-            unsafe { self.short_key(string) };
+            unsafe { self.recent.push(self.state, string) };
             return Ok(());
         }
         // SAFETY: `unpack`'s contract. Stack: + the key.
         unsafe { self.value(head, depth) }
-    }
-
-    /// Pushes a short string that is a key, and keeps it at hand.
-    #[inline(always)]
-    unsafe fn short_key(&mut self, string: &'a [u8]) {
-        let Some(Keys { base, seen }) = &mut self.keys else {
-            // SAFETY: `unpack`'s contract. Stack: + the string.
-            return unsafe { self.string(string) };
-        };
-        let slot =
-            (string.len() + usize::from(string[0]) + 3 * usize::from(string[string.len() - 1])) % KEY_SLOTS;
-        let index = *base + slot as c_int;
-        // SAFETY: `unpack`'s contract, and `seen` is as `Keys` says. Stack: + the string.
-        unsafe {
-            if seen[slot] == string {
-                raw::push(self.state, *raw::at(self.state, index));
-            } else {
-                ffi::lua_pushlstring(self.state, string.as_ptr().cast(), string.len());
-                ffi::lua_copy(self.state, -1, index);
-                seen[slot] = string;
-            }
-        }
     }
 
     /// Pushes a string.
@@ -226,31 +198,6 @@ impl<'a> Builder<'a> {
         let buf = attached.ok_or_else(|| self.reader.malformed())?.clone();
         // SAFETY: `unpack`'s contract. Stack: + the string, which takes the count. Nothing here has a destructor then.
         unsafe { self.strings.push(self.state, buf) };
-        Ok(())
-    }
-
-    /// Pushes a table that no other encloses, whose head was just read.
-    unsafe fn outermost(&mut self, cookie: u8) -> Result<(), UnpackError> {
-        if self.reader.left() < KEYS_FROM_BYTES {
-            // SAFETY: `unpack`'s contract. Stack: + the table.
-            return unsafe { self.table(cookie, 0) };
-        }
-        // SAFETY: `unpack`'s contract. Stack: + the slots of keys, + the table; then the table in place of the first.
-        unsafe {
-            let base = ffi::lua_gettop(self.state) + 1;
-            if !raw::ensure(self.state, KEY_SLOTS + TABLE_SLOTS) {
-                return Err(UnpackError::Stack);
-            }
-            ffi::lua_settop(self.state, base - 1 + KEY_SLOTS as c_int);
-            self.keys = Some(Keys {
-                base,
-                seen: [&[]; KEY_SLOTS],
-            });
-            self.table(cookie, 0)?;
-            self.keys = None;
-            ffi::lua_copy(self.state, -1, base);
-            ffi::lua_settop(self.state, base);
-        }
         Ok(())
     }
 

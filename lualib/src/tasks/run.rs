@@ -213,7 +213,13 @@ pub(super) unsafe fn unpack_delivery(
                     .filter(|block| block.has_attachments())
                     .map(|block| block.attachments()),
             };
-            let outcome = seri::unpack(state, (*message).bytes(), attachments, &*strings);
+            let outcome = seri::unpack(
+                state,
+                (*message).bytes(),
+                attachments,
+                &*strings,
+                (*vm).recent_strings(),
+            );
             (*vm).tasks.unpacking.truncate(depth);
             outcome.map_err(|error| error.to_string().into())
         } else if unpack.is_nil() {

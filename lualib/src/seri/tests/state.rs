@@ -9,7 +9,7 @@ use fulmar_arena::{Arena, ArenaConfig, BufMut};
 use mlua::ffi;
 
 use super::value::{self, Value};
-use crate::seri::{Attach, ExternalStrings, PackError, Packer, flat_len, unpack};
+use crate::seri::{Attach, ExternalStrings, PackError, Packer, RecentStrings, flat_len, unpack};
 
 /// Names that the vectors' expressions use.
 const PRELUDE: &CStr = c"
@@ -36,6 +36,7 @@ struct Memory {
 pub(super) struct Host {
     pub(super) packer: Packer,
     pub(super) strings: ExternalStrings,
+    pub(super) recent: RecentStrings,
     /// Blocks that `send` packed, for `receive`.
     blocks: RefCell<Vec<BufMut>>,
     /// The text of the error being raised: here, because whoever raises must own nothing.
@@ -75,8 +76,15 @@ impl State {
             used_bytes: 0,
             limit_bytes: usize::MAX,
         });
+        // SAFETY: a state of our own; `memory` outlives it.
+        let (raw, recent) = unsafe {
+            let raw = ffi::lua_newstate(allocate, (&raw mut *memory).cast(), 1);
+            assert!(!raw.is_null());
+            (raw, RecentStrings::open(raw))
+        };
         let host = Box::new(Host {
             packer: Packer::new(arena),
+            recent,
             strings: ExternalStrings::new(),
             blocks: RefCell::default(),
             raised: RefCell::default(),
@@ -89,17 +97,14 @@ impl State {
             (c"ptr", pointer),
         ];
         // SAFETY: `memory` and `host` outlive the state, which `drop` closes first.
-        let raw = unsafe {
-            let raw = ffi::lua_newstate(allocate, (&raw mut *memory).cast(), 1);
-            assert!(!raw.is_null());
+        unsafe {
             ffi::luaL_openlibs(raw);
             for (name, native) in natives {
                 ffi::lua_pushlightuserdata(raw, (&raw const *host).cast_mut().cast());
                 ffi::lua_pushcclosure(raw, native, 1);
                 ffi::lua_setglobal(raw, name.as_ptr());
             }
-            raw
-        };
+        }
         let state = Self {
             raw,
             memory,
@@ -168,7 +173,7 @@ impl State {
     pub(super) fn unpack(&self, bytes: &[u8]) -> Result<Vec<Value>, String> {
         // SAFETY: nothing limits the memory here, so nothing raises. Stack: + the values, emptied again.
         unsafe {
-            let outcome = unpack(self.raw, bytes, None, &self.host.strings)
+            let outcome = unpack(self.raw, bytes, None, &self.host.strings, self.host.recent)
                 .map_err(|error| error.to_string())
                 .map(|count| {
                     assert_eq!(count, ffi::lua_gettop(self.raw));
@@ -186,8 +191,8 @@ impl State {
     pub(super) fn repack(&self, bytes: &[u8]) -> Vec<u8> {
         // SAFETY: nothing limits the memory here, so nothing raises. Stack: + the values, emptied again.
         unsafe {
-            let count =
-                unpack(self.raw, bytes, None, &self.host.strings).expect("these bytes can be unpacked");
+            let count = unpack(self.raw, bytes, None, &self.host.strings, self.host.recent)
+                .expect("these bytes can be unpacked");
             self.host
                 .packer
                 .pack(self.raw, 1, count, Attach::No)
@@ -305,7 +310,7 @@ unsafe extern "C-unwind" fn unpack_string(state: *mut ffi::lua_State) -> c_int {
     // SAFETY: a native called by Lua; nothing here has a destructor. Stack: string, + its values.
     unsafe {
         let host = host(state);
-        match unpack(state, text(state, 1), None, &host.strings) {
+        match unpack(state, text(state, 1), None, &host.strings, host.recent) {
             Ok(count) => count,
             Err(error) => fail(state, host, &error),
         }
@@ -341,7 +346,13 @@ unsafe extern "C-unwind" fn receive(state: *mut ffi::lua_State) -> c_int {
             let blocks = host.blocks.borrow();
             &raw const blocks[index]
         };
-        match unpack(state, &*block, Some((*block).attachments()), &host.strings) {
+        match unpack(
+            state,
+            &*block,
+            Some((*block).attachments()),
+            &host.strings,
+            host.recent,
+        ) {
             Ok(count) => count,
             Err(error) => fail(state, host, &error),
         }
@@ -353,7 +364,7 @@ unsafe extern "C-unwind" fn unpack_pointed(state: *mut ffi::lua_State) -> c_int 
     unsafe {
         let bytes = *ffi::lua_touserdata(state, 1).cast::<&[u8]>();
         let host = &*ffi::lua_touserdata(state, 2).cast::<Host>();
-        match unpack(state, bytes, None, &host.strings) {
+        match unpack(state, bytes, None, &host.strings, host.recent) {
             Ok(count) => count,
             Err(error) => fail(state, host, &error),
         }
