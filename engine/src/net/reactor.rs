@@ -40,7 +40,7 @@ pub(super) struct Seat {
     aside: AtomicBool,
     /// A worker has asked since the thread did.
     shared: AtomicBool,
-    /// The workers that have asked since one began to search, a bit for each (and for every 64th after it).
+    /// The workers that have asked since one began to search and do not sleep, a bit for each (and for every 64th after it).
     lookers: AtomicU64,
 }
 
@@ -81,7 +81,7 @@ impl Seat {
         }
     }
 
-    // Relaxed, all three: hints; who is misled waits for what is left of `ASIDE`.
+    // Relaxed, all four: hints; who is misled waits for what is left of `ASIDE`.
 
     pub(super) fn forget_lookers(&self) {
         self.lookers.store(0, Ordering::Relaxed);
@@ -93,8 +93,14 @@ impl Seat {
         }
     }
 
-    pub(super) fn has_other_lookers(&self, worker: usize) -> bool {
-        self.lookers.load(Ordering::Relaxed) & !bit(worker) != 0
+    pub(super) fn forget_looker(&self, worker: usize) {
+        if self.lookers.load(Ordering::Relaxed) & bit(worker) != 0 {
+            self.lookers.fetch_and(!bit(worker), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn has_lookers(&self) -> bool {
+        self.lookers.load(Ordering::Relaxed) != 0
     }
 
     /// Ends the thread's rest if it is aside.

@@ -317,9 +317,14 @@ impl Sockets {
         self.0.errand(worker)
     }
 
-    /// A worker goes to sleep after a search in vain, and no other is searching.
-    pub(crate) fn give_up(&self, worker: usize, all_asleep: bool) {
-        if all_asleep || !self.0.seat.has_other_lookers(worker) {
+    /// A worker goes to sleep after a search in vain.
+    pub(crate) fn stop_looking(&self, worker: usize) {
+        self.0.seat.forget_looker(worker);
+    }
+
+    /// That worker was the last that searched.
+    pub(crate) fn give_up(&self, all_asleep: bool) {
+        if all_asleep || !self.0.seat.has_lookers() {
             self.0.seat.call_back();
         }
     }

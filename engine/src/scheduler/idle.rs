@@ -19,6 +19,9 @@
 //!   counts a searcher, that is another worker, to which the same two cases apply when it gives up; the last one to do so looks for
 //!   all. If it counts no sleeper, all workers are busy and look again before they rest.
 //!
+//! A worker that gives up and sees a task need not get up while another is searching: either that one takes it, or it gives up in its turn
+//! or stops searching, and the last to do so looks again.
+//!
 //! A searcher that finds a task stops searching, and pushes that relied on it may have put more: the last searcher to leave looks
 //! again, behind a fence, and wakes another worker when it sees something ([`Idle::found`]). The two cases are the same.
 
@@ -134,6 +137,19 @@ impl Idle {
     pub(crate) fn all_asleep(&self) -> bool {
         // SeqCst: read behind a fence by those who decide on it.
         sleeping(self.word.load(Ordering::SeqCst)) == self.workers
+    }
+
+    /// Whether somebody is searching.
+    pub(crate) fn has_searcher(&self) -> bool {
+        // SeqCst: read behind a fence by those who decide on it.
+        searching(self.word.load(Ordering::SeqCst)) > 0
+    }
+
+    /// The same, and nobody else is.
+    #[cfg(not(loom))]
+    pub(crate) fn has_one_searcher(&self) -> bool {
+        // Relaxed: a hint.
+        searching(self.word.load(Ordering::Relaxed)) == 1
     }
 
     /// Whether workers sleep and none is searching.

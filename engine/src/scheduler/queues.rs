@@ -161,9 +161,13 @@ impl Scheduler {
             || self.workers.iter().any(|worker| !worker.stealer.is_empty())
     }
 
-    /// The same for one worker, whose inbox is nobody else's business.
+    /// The same for one worker that is about to sleep. Its inbox is nobody else's business; the shared queues are not its own while
+    /// another is searching.
     pub(super) fn sees_work_for(&self, index: usize) -> bool {
-        !self.workers[index].inbox.is_empty() || self.sees_work()
+        // SeqCst: as above.
+        self.stopped.load(Ordering::SeqCst)
+            || !self.workers[index].inbox.is_empty()
+            || self.sees_work() && !self.idle.has_searcher()
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A stolen service brings its state along, kilobytes in another core's caches, and so do those that it talks to. For turns of less
 //! than a microsecond that costs more than it saves, and services with a common partner are pulled back and forth for good. So a
-//! thief first looks how fast its victim gets on. When turns are slow, or much waits, it takes half. When they are short it takes a few
+//! thief first looks how fast its victim gets on. When messages are slow, or much waits, it takes half. When they are short it takes a few
 //! now and then: services that have nothing to do with those left behind stay with it.
 
 use std::time::{Duration, Instant};
@@ -44,16 +44,20 @@ impl Worker<'_> {
         let victim = &self.scheduler.workers[victim];
         let before = look.get();
         let spent = before.map(|before| before.at.elapsed());
-        if spent.is_some_and(|spent| spent < BETWEEN_LOOKS) || victim.stealer.is_empty() {
+        if spent.is_some_and(|spent| spent < BETWEEN_LOOKS) {
             return None;
         }
         let (waiting, version) = (victim.stealer.len() as u32, victim.slot.version());
+        if waiting == 0 {
+            look.set(None);
+            return None;
+        }
         let now = Instant::now();
         look.set(Some(Look { at: now, version }));
         let spent = spent?;
-        let turns = (version - before?.version) as u32 / STEPS_PER_TURN;
-        if spent >= SLOW_TURN * turns || spent * waiting >= LONG_WAIT * turns {
-            return Some(usize::MAX);
+        let messages = (version - before?.version) as u32 / STEPS_PER_MESSAGE;
+        if spent >= SLOW_MESSAGE * messages || spent * waiting >= LONG_WAIT * messages {
+            return Some(MANY);
         }
         let rested = now - self.took_few.get() >= BETWEEN_FEW;
         rested.then(|| {
@@ -61,14 +65,21 @@ impl Worker<'_> {
             FEW
         })
     }
+
+    /// Whether a victim has work that was not worth taking at the last look.
+    pub(super) fn watches(&self) -> bool {
+        self.looks.iter().any(|look| look.get().is_some())
+    }
 }
 
 /// Between two looks at a victim.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(5);
-/// The slot's version goes up when a message begins and when a turn ends.
-const STEPS_PER_TURN: u32 = 2;
-/// A turn that is worth more than moving its service.
-const SLOW_TURN: Duration = Duration::from_micros(5);
+/// The slot's version goes up when a message begins and when a turn ends; most turns are one message long.
+const STEPS_PER_MESSAGE: u32 = 2;
+/// A message that is worth more than moving its service.
+const SLOW_MESSAGE: Duration = Duration::from_micros(5);
+/// If every service that waits had one message.
 const LONG_WAIT: Duration = Duration::from_micros(500);
+const MANY: usize = 32;
 const FEW: usize = 8;
 const BETWEEN_FEW: Duration = Duration::from_millis(1);

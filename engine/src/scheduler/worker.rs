@@ -189,7 +189,6 @@ impl<'a> Worker<'a> {
     /// Nothing to do here: searches, then sleeps, until there is. `None` when the scheduler stops.
     fn rest(&self) -> Option<Task> {
         let idle = &self.scheduler.idle;
-        self.looks.iter().for_each(|look| look.set(None));
         let mut searching = idle.begin_search(self.shared.pinned.load(Ordering::Relaxed)); // Relaxed: see `WorkerShared`
         loop {
             if searching && let Some(found) = self.search() {
@@ -218,8 +217,10 @@ impl<'a> Worker<'a> {
                     self.shared.parker.park(); // chosen: the token is on its way
                 }
             } else {
+                let sockets = self.engine.sockets();
+                sockets.stop_looking(self.index);
                 if idle.needs_lookout() {
-                    self.engine.sockets().give_up(self.index, idle.all_asleep());
+                    sockets.give_up(idle.all_asleep());
                 }
                 self.sleep();
             }
@@ -248,10 +249,12 @@ impl<'a> Worker<'a> {
         self.shared.parker.park();
     }
 
-    /// Looks into every queue a few times, and at the sockets.
+    /// Looks into every queue a few times, and at the sockets; on and on while it alone watches what is not worth taking yet.
     fn search(&self) -> Option<Found<'a>> {
         self.engine.sockets().begin_search();
-        for round in 0..SEARCH_ROUNDS {
+        self.looks.iter().for_each(|look| look.set(None));
+        let mut round = 0;
+        while round < SEARCH_ROUNDS {
             if let Some(task) = self.next().or_else(|| self.steal()) {
                 return Some(Found::Task(task));
             }
@@ -265,6 +268,9 @@ impl<'a> Worker<'a> {
                 (0..SPINS_PER_ROUND).for_each(|_| hint::spin_loop());
             } else {
                 thread::yield_now(); // somebody with work may be waiting for this processor
+            }
+            if round < SPIN_ROUNDS || !self.watches() || !self.scheduler.idle.has_one_searcher() {
+                round += 1;
             }
         }
         None

@@ -57,7 +57,7 @@ impl Model {
                 return;
             }
             self.idle.sleep(index, searching);
-            if !self.sees_work() || !self.idle.rise(index) {
+            if !self.sees_work() || self.idle.has_searcher() || !self.idle.rise(index) {
                 self.parkers[index].park();
             }
             searching = true;
