@@ -30,7 +30,7 @@
 
 /// The timers of one engine, as entries of type `T`.
 ///
-/// **Shape.** 17 KiB when empty, then 8 bytes and a `T` for each entry. Inserting appends to a vector, expiring walks one;
+/// **Shape.** 17 KiB when empty, then 8 bytes and a `T` for each entry. Inserting appends to a slot, expiring walks one;
 /// an entry moves down at most ten times, about once per factor of 64 in its delay.
 #[derive(Debug)]
 pub(crate) struct Wheel<T> {
@@ -84,11 +84,9 @@ impl<T> Wheel<T> {
             self.now_ms = next.start_ms;
             let mut entries = self.levels[next.level].take(next.slot);
             if next.level == 0 {
-                entries
-                    .drain(..)
-                    .for_each(|due| expire(due.deadline_ms, due.entry));
+                entries.drain(|due| expire(due.deadline_ms, due.entry));
             } else {
-                entries.drain(..).for_each(|entry| self.place(entry));
+                entries.drain(|entry| self.place(entry));
             }
             self.levels[next.level].recycle(next.slot, entries);
         }
@@ -101,6 +99,7 @@ impl<T> Wheel<T> {
         self.levels
             .iter()
             .flat_map(|level| &level.slots)
+            .flat_map(|slot| &slot.0)
             .map(Vec::len)
             .sum::<usize>()
             + self.overdue.len()
@@ -152,14 +151,14 @@ struct NextSlot {
 #[derive(Debug)]
 struct Level<T> {
     occupied: u64,
-    slots: [Vec<Entry<T>>; SLOTS],
+    slots: [Slot<T>; SLOTS],
 }
 
 impl<T> Level<T> {
     fn new() -> Level<T> {
         Level {
             occupied: 0,
-            slots: std::array::from_fn(|_| Vec::new()),
+            slots: std::array::from_fn(|_| Slot(Vec::new())),
         }
     }
 
@@ -168,17 +167,41 @@ impl<T> Level<T> {
         self.slots[slot].push(entry);
     }
 
-    fn take(&mut self, slot: usize) -> Vec<Entry<T>> {
+    fn take(&mut self, slot: usize) -> Slot<T> {
         self.occupied &= !(1 << slot);
-        std::mem::take(&mut self.slots[slot])
+        Slot(std::mem::take(&mut self.slots[slot].0))
     }
 
-    /// Gives a slot its emptied vector back, so that steady timers allocate nothing; a large one is freed instead, so
-    /// that a burst of timers leaves no memory behind.
-    fn recycle(&mut self, slot: usize, emptied: Vec<Entry<T>>) {
-        if emptied.capacity() <= KEPT_CAPACITY {
-            self.slots[slot] = emptied;
+    /// Gives a slot its emptied memory back.
+    fn recycle(&mut self, slot: usize, emptied: Slot<T>) {
+        self.slots[slot] = emptied;
+    }
+}
+
+/// Entries in arming order, in pieces of growing length: what is there already is not copied when there is more. Fresh memory is what
+/// arming many timers costs most.
+#[derive(Debug)]
+struct Slot<T>(Vec<Vec<Entry<T>>>);
+
+impl<T> Slot<T> {
+    fn push(&mut self, entry: Entry<T>) {
+        match self.0.last_mut() {
+            Some(last) if last.len() < last.capacity() => last.push(entry),
+            last => {
+                let len = last.map_or(FIRST_PIECE, |last| (last.len() * 2).min(LONGEST_PIECE));
+                let mut piece = Vec::with_capacity(len);
+                piece.push(entry);
+                self.0.push(piece);
+            }
         }
+    }
+
+    /// Hands all entries out. The first piece stays, so that steady timers allocate nothing; a burst leaves no memory behind.
+    fn drain(&mut self, mut each: impl FnMut(Entry<T>)) {
+        let Some(first) = self.0.first_mut() else { return };
+        first.drain(..).for_each(&mut each);
+        self.0.drain(1..).flatten().for_each(each);
+        self.0.shrink_to(KEPT_PIECES);
     }
 }
 
@@ -190,8 +213,11 @@ fn shift(level: usize) -> u32 {
 const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
 const LEVELS: usize = u64::BITS.div_ceil(DIGIT_BITS) as usize;
-/// Entries that an empty slot keeps room for.
-const KEPT_CAPACITY: usize = 32;
+/// Entries in the pieces of a slot.
+const FIRST_PIECE: usize = 8;
+const LONGEST_PIECE: usize = 4096;
+/// Pieces that an empty slot keeps room for; it has one.
+const KEPT_PIECES: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -304,10 +330,11 @@ mod tests {
             .levels
             .iter()
             .flat_map(|level| &level.slots)
+            .flat_map(|slot| &slot.0)
             .map(Vec::capacity)
             .sum();
         assert!(
-            kept + wheel.overdue.capacity() <= 2 * KEPT_CAPACITY,
+            kept + wheel.overdue.capacity() <= LEVELS * FIRST_PIECE,
             "room for {kept} entries is kept"
         );
     }
