@@ -20,6 +20,8 @@
 //!    end, the watch moves the task to the injector: within two of its ticks.
 //! 5. Workers without work search briefly, also for what the sockets have brought, then park. The last one to park leaves the sockets
 //!    to their thread, and lets the arena give memory back.
+//! 6. What another worker will have run within microseconds is not stolen, because moving it costs more ([`steal`]). While it waits, one
+//!    searcher watches.
 
 mod idle;
 #[cfg(not(loom))]
