@@ -36,7 +36,10 @@ unsafe fn probe_results(state: *mut lua_State) -> bool {
             let expected = ffi::lua_tointegerx(state, 1, ptr::null_mut());
             let same = ffi::lua_Integer::from(wanted_results(state)) == expected
                 && count(state) == ffi::lua_gettop(state)
-                && (*at(state, 1)).as_integer() == Some(expected);
+                && (*at(state, 1)).as_integer() == Some(expected)
+                && super::stack::room(state) == ffi::LUA_MINSTACK as isize
+                && ensure(state, 30)
+                && super::stack::room(state) == 30;
             for _ in 0..3 {
                 ffi::lua_pushboolean(state, same.into());
             }

@@ -12,7 +12,7 @@ pub(super) unsafe fn probe(state: *mut lua_State) -> bool {
     // SAFETY: the caller's state has room, and memory for a few objects. Stack: unchanged.
     unsafe {
         let top = ffi::lua_gettop(state);
-        let same = probe_userdata(state) && probe_upvalues(state) && probe_new(state);
+        let same = probe_userdata(state) && probe_upvalues(state) && probe_new(state) && probe_entered(state);
         ffi::lua_settop(state, top);
         same
     }
@@ -77,6 +77,40 @@ unsafe fn probe_upvalues(state: *mut lua_State) -> bool {
         ffi::lua_pushcclosure(state, bare, 0);
         ffi::lua_call(state, 0, 1);
         known && ffi::lua_toboolean(state, -1) != 0 && ffi::lua_toboolean(state, -2) != 0
+    }
+}
+
+/// A field that is entered here, and found by Lua before and after the table has grown.
+unsafe fn probe_entered(state: *mut lua_State) -> bool {
+    // SAFETY: as for `probe`. Stack: some values more.
+    unsafe {
+        let at = ffi::lua_gettop(state) + 1;
+        ffi::lua_createtable(state, 0, 4);
+        ffi::lua_createtable(state, 0, 0);
+        let name = ffi::lua_pushstring(state, c"entered".as_ptr());
+        let (Some(table), Some(empty), Some(text)) = (
+            (*super::at(state, at)).as_table(),
+            (*super::at(state, at + 1)).as_table(),
+            (*super::at(state, at + 2)).as_short_text(),
+        ) else {
+            return false;
+        };
+        let found = || {
+            let kind = ffi::lua_getfield(state, at, name);
+            let value = ffi::lua_tointegerx(state, -1, ptr::null_mut());
+            ffi::lua_settop(state, -2);
+            kind == ffi::LUA_TNUMBER && value == 5
+        };
+        let same = !enter(empty, text, Value::TRUE)
+            && !enter(table, text, Value::NIL)
+            && enter(table, text, Value::integer(5))
+            && !enter(table, text, Value::TRUE)
+            && found();
+        for number in 1..=9 {
+            ffi::lua_pushinteger(state, number);
+            ffi::lua_rawsetp(state, at, ptr::without_provenance(0x1000 * number as usize));
+        }
+        same && found()
     }
 }
 

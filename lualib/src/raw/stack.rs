@@ -95,13 +95,21 @@ pub(crate) unsafe fn ensure(state: *mut lua_State, slots: usize) -> bool {
         if free <= slots as isize {
             return ffi::lua_checkstack(state, slots as c_int) != 0;
         }
-        let end = (*thread).top.add(slots);
-        let call = (*thread).call;
-        if (*call).top < end {
-            (*call).top = end; // as far as the collector leaves the stack alone
+        if room(state) < slots as isize {
+            (*(*thread).call).top = (*thread).top.add(slots);
         }
         true
     }
+}
+
+/// How many slots above the top belong to the running call: so many the collector leaves alone.
+///
+/// # Safety
+/// `state` is live.
+#[inline(always)]
+pub(super) unsafe fn room(state: *mut lua_State) -> isize {
+    // SAFETY: by (1); both lie in the thread's stack.
+    unsafe { (*(*thread(state)).call).top.offset_from((*thread(state)).top) }
 }
 
 /// Takes the value on top off.
