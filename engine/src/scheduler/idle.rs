@@ -152,13 +152,6 @@ impl Idle {
         searching(self.word.load(Ordering::Relaxed)) == 1
     }
 
-    /// Whether workers sleep and none is searching.
-    pub(crate) fn needs_lookout(&self) -> bool {
-        // SeqCst: read behind a fence by those who decide on it.
-        let word = self.word.load(Ordering::SeqCst);
-        searching(word) == 0 && sleeping(word) > 0
-    }
-
     fn lock(&self) -> fulmar_arena::sync::MutexGuard<'_, Vec<usize>> {
         self.asleep
             .lock()

@@ -219,7 +219,7 @@ impl<'a> Worker<'a> {
             } else {
                 let sockets = self.engine.sockets();
                 sockets.stop_looking(self.index);
-                if idle.needs_lookout() {
+                if !idle.has_searcher() {
                     sockets.give_up(idle.all_asleep());
                 }
                 self.sleep();
