@@ -65,7 +65,7 @@ pub(crate) unsafe fn set_light_number(table: *const Table, key: *const c_void, i
         if let Some(node) = find_light(table, key)
             && (*node).tag == INTEGER
         {
-            (*node).value = Payload { integer };
+            (*node).value = Payload::integer(integer);
         }
     }
 }

@@ -137,7 +137,7 @@ pub(crate) unsafe fn entry(table: *const Table, place: usize) -> Option<(Value, 
             return None;
         }
         let key = Value {
-            payload: Payload { pointer: (*node).key },
+            payload: Payload::pointer((*node).key),
             tag: (*node).key_tag,
         };
         let value = Value {

@@ -16,29 +16,62 @@ pub(crate) struct Value {
     pub(super) tag: u8,
 }
 
+/// What a value holds: Lua's union `Value`, as a word that may be an address. (A Rust union would not travel in a register, and a
+/// value with it: copies by way of memory cost a call a twentieth of its time.)
 #[derive(Clone, Copy)]
-#[repr(C)]
-pub(super) union Payload {
-    pub(super) integer: i64,
-    float: f64,
-    pub(super) pointer: *mut c_void,
-    function: ffi::lua_CFunction,
+#[repr(transparent)]
+pub(super) struct Payload(*mut c_void);
+
+impl Payload {
+    const NOTHING: Payload = Payload(ptr::null_mut());
+
+    #[inline(always)]
+    pub(super) fn integer(integer: i64) -> Payload {
+        Payload(ptr::without_provenance_mut(integer.cast_unsigned() as usize))
+    }
+
+    #[inline(always)]
+    fn float(float: f64) -> Payload {
+        Payload::integer(float.to_bits().cast_signed())
+    }
+
+    #[inline(always)]
+    pub(super) fn pointer<T>(pointer: *mut T) -> Payload {
+        Payload(pointer.cast())
+    }
+
+    #[inline(always)]
+    fn as_integer(self) -> i64 {
+        (self.0.addr() as u64).cast_signed()
+    }
+
+    #[inline(always)]
+    fn as_float(self) -> f64 {
+        f64::from_bits(self.0.addr() as u64)
+    }
+
+    #[inline(always)]
+    fn as_pointer<T>(self) -> *mut T {
+        self.0.cast()
+    }
 }
+
+const _: () = assert!(size_of::<Payload>() == 8, "Lua's values are of 64 bits");
 
 impl Value {
     pub(crate) const NIL: Value = Value {
-        payload: Payload { integer: 0 },
+        payload: Payload::NOTHING,
         tag: NIL,
     };
     pub(crate) const TRUE: Value = Value {
-        payload: Payload { integer: 0 },
+        payload: Payload::NOTHING,
         tag: TRUE,
     };
 
     #[inline(always)]
     pub(crate) fn integer(integer: i64) -> Value {
         Value {
-            payload: Payload { integer },
+            payload: Payload::integer(integer),
             tag: INTEGER,
         }
     }
@@ -46,7 +79,7 @@ impl Value {
     #[inline(always)]
     pub(crate) fn boolean(boolean: bool) -> Value {
         Value {
-            payload: Payload { integer: 0 },
+            payload: Payload::NOTHING,
             tag: if boolean { TRUE } else { FALSE },
         }
     }
@@ -54,7 +87,7 @@ impl Value {
     #[inline(always)]
     pub(crate) fn light(pointer: *mut c_void) -> Value {
         Value {
-            payload: Payload { pointer },
+            payload: Payload::pointer(pointer),
             tag: LIGHT,
         }
     }
@@ -62,7 +95,7 @@ impl Value {
     #[inline(always)]
     pub(crate) fn float(float: f64) -> Value {
         Value {
-            payload: Payload { float },
+            payload: Payload::float(float),
             tag: FLOAT,
         }
     }
@@ -72,9 +105,7 @@ impl Value {
     #[inline(always)]
     pub(crate) unsafe fn table(table: *const Table) -> Value {
         Value {
-            payload: Payload {
-                pointer: table.cast_mut().cast(),
-            },
+            payload: Payload::pointer(table.cast_mut()),
             tag: TABLE,
         }
     }
@@ -83,7 +114,7 @@ impl Value {
     #[inline(always)]
     pub(crate) fn native(function: ffi::lua_CFunction) -> Value {
         Value {
-            payload: Payload { function },
+            payload: Payload::pointer(function as *mut c_void),
             tag: NATIVE,
         }
     }
@@ -91,8 +122,7 @@ impl Value {
     /// Whether this is exactly that C function.
     #[inline(always)]
     pub(crate) fn is_native(self, function: ffi::lua_CFunction) -> bool {
-        // SAFETY: the tag says which part of the union is there.
-        self.tag == NATIVE && unsafe { ptr::fn_addr_eq(self.payload.function, function) }
+        self.tag == NATIVE && ptr::eq(self.payload.as_pointer(), function as *const c_void)
     }
 
     #[inline(always)]
@@ -109,8 +139,7 @@ impl Value {
     #[inline(always)]
     pub(crate) fn as_integer(self) -> Option<i64> {
         match self.tag {
-            // SAFETY: the tag says which part of the union is there.
-            INTEGER => Some(unsafe { self.payload.integer }),
+            INTEGER => Some(self.payload.as_integer()),
             _ => None,
         }
     }
@@ -127,28 +156,24 @@ impl Value {
     /// The table; alive while Lua can reach it.
     #[inline(always)]
     pub(crate) fn as_table(self) -> Option<*const Table> {
-        // SAFETY: the tag says which part of the union is there.
-        (self.tag == TABLE).then(|| unsafe { self.payload.pointer }.cast::<Table>().cast_const())
+        (self.tag == TABLE).then(|| self.payload.as_pointer::<Table>().cast_const())
     }
 
     /// The string, if it is one of those that are interned; alive while Lua can reach it.
     #[inline(always)]
     pub(crate) fn as_short_text(self) -> Option<*const Text> {
-        // SAFETY: the tag says which part of the union is there.
-        (self.tag == SHORT_TEXT).then(|| unsafe { self.payload.pointer }.cast::<Text>().cast_const())
+        (self.tag == SHORT_TEXT).then(|| self.payload.as_pointer::<Text>().cast_const())
     }
 
     /// The full userdata; alive while Lua can reach it.
     #[inline(always)]
     pub(crate) fn as_userdata(self) -> Option<*const Userdata> {
-        // SAFETY: the tag says which part of the union is there.
-        (self.tag == USERDATA).then(|| unsafe { self.payload.pointer }.cast::<Userdata>().cast_const())
+        (self.tag == USERDATA).then(|| self.payload.as_pointer::<Userdata>().cast_const())
     }
 
     #[inline(always)]
     pub(super) fn as_closure(self) -> Option<*mut Closure> {
-        // SAFETY: the tag says which part of the union is there.
-        (self.tag == CLOSURE).then(|| unsafe { self.payload.pointer }.cast())
+        (self.tag == CLOSURE).then(|| self.payload.as_pointer())
     }
 }
 
@@ -170,19 +195,16 @@ pub(crate) enum Content {
 impl Value {
     #[inline(always)]
     pub(crate) fn content(self) -> Content {
-        // SAFETY: the tag says which part of the union is there.
-        unsafe {
-            match self.tag {
-                INTEGER => Content::Integer(self.payload.integer),
-                FLOAT => Content::Float(self.payload.float),
-                SHORT_TEXT => Content::ShortText(self.payload.pointer.cast::<Text>()),
-                TABLE => Content::Table(self.payload.pointer.cast::<Table>()),
-                FALSE => Content::Boolean(false),
-                TRUE => Content::Boolean(true),
-                LIGHT => Content::Light(self.payload.pointer),
-                tag if tag & KIND == 0 => Content::Nil,
-                _ => Content::Other,
-            }
+        match self.tag {
+            INTEGER => Content::Integer(self.payload.as_integer()),
+            FLOAT => Content::Float(self.payload.as_float()),
+            SHORT_TEXT => Content::ShortText(self.payload.as_pointer::<Text>()),
+            TABLE => Content::Table(self.payload.as_pointer::<Table>()),
+            FALSE => Content::Boolean(false),
+            TRUE => Content::Boolean(true),
+            LIGHT => Content::Light(self.payload.as_pointer()),
+            tag if tag & KIND == 0 => Content::Nil,
+            _ => Content::Other,
         }
     }
 }
