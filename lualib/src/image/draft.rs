@@ -95,6 +95,7 @@ impl Draft {
     }
 
     /// The block is no longer needed.
+    #[inline(never)]
     pub(crate) fn give_back(&mut self, block: *mut c_void) {
         self.live.remove(&block.addr());
     }

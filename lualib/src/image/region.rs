@@ -21,6 +21,8 @@ pub(crate) struct Region {
     shelf: u32,
     /// Bit `n` is set when there are free places of class `n`.
     classes: u16,
+    /// The length of all.
+    words: u16,
     /// The first free place of each class; meaningless when there is none.
     first: [u16; CLASSES],
 }
@@ -43,15 +45,16 @@ const MOST_TRIES: usize = 8;
 impl Region {
     /// The place at `base` on a shelf, of which `used` words are.
     pub(super) fn new(base: NonNull<u64>, used: u16, shelves: Arc<Shelves>, shelf: u32) -> Region {
-        let rest = shelves.region_words() - used;
+        let words = shelves.region_words();
         let mut region = Region {
             base,
             shelves,
             shelf,
             classes: 0,
+            words,
             first: [0; CLASSES],
         };
-        region.put(used, rest);
+        region.put(used, words - used);
         region
     }
 
@@ -60,7 +63,7 @@ impl Region {
     }
 
     pub(crate) fn contains(&self, block: *mut c_void) -> bool {
-        block.addr().wrapping_sub(self.base.addr().get()) < self.shelves.region_words() as usize * WORD
+        block.addr().wrapping_sub(self.base.addr().get()) < self.words as usize * WORD
     }
 
     /// A block, if there is a place for it.
@@ -149,6 +152,7 @@ impl Region {
     }
 
     /// Takes the end of a block back, from byte `keep` on.
+    #[inline(never)]
     pub(crate) fn give_back(&mut self, block: *mut c_void, bytes: usize, keep: usize) {
         let (words, keep) = (bytes.div_ceil(WORD) as u16, keep.div_ceil(WORD) as u16);
         let place = ((block.addr() - self.base.addr().get()) / WORD) as u16;

@@ -1,20 +1,23 @@
 //! The accounting allocator of one Lua state: counts bytes, warns at doublings, refuses beyond a limit.
 //!
 //! A state made from the node's image begins in a [`Region`]; a template for the image lies in a [`Draft`] as a whole. All other
-//! blocks come from the program's global allocator.
+//! blocks come from the program's global allocator, and small ones that are given back are kept by the thread for a while, see `spares`.
 
 #![expect(
     clippy::disallowed_methods,
     reason = "the heap of a Lua state is counted here; it holds no message memory"
 )]
 
-use std::alloc::{Layout, alloc, dealloc, realloc};
+mod spares;
+
+use std::alloc::{Layout, alloc, realloc};
 use std::ffi::c_void;
 use std::ptr;
 
 use fulmar_engine::Context;
 use mlua::ffi;
 
+use self::spares::{ALIGNMENT, layout};
 use crate::image::{Draft, Region};
 use crate::seri::ExternalStrings;
 
@@ -23,6 +26,10 @@ pub(crate) struct Memory {
     used_bytes: usize,
     limit_bytes: usize,
     warn_bytes: usize,
+    /// As long as no more is used, there is nothing to refuse and nothing to warn of.
+    quiet_bytes: usize,
+    /// As long as no more is used, free places of the region come before spare blocks: what has just started stays small.
+    young_bytes: usize,
     /// Bytes of arena blocks that the state's external strings keep alive; they count against the limit.
     strings: *const ExternalStrings,
     context: Context,
@@ -39,20 +46,25 @@ pub(crate) enum Place {
 impl Memory {
     /// Memory that counts what `strings` hold too; the pointer must stay valid while the state lives.
     pub(crate) fn new(context: Context, strings: *const ExternalStrings, place: Place) -> Memory {
-        Memory {
+        let mut memory = Memory {
             used_bytes: 0,
             limit_bytes: usize::MAX,
             warn_bytes: FIRST_WARNING_BYTES,
+            quiet_bytes: 0,
+            young_bytes: 0,
             strings,
             context,
             place,
-        }
+        };
+        memory.find_quiet();
+        memory
     }
 
     /// Memory of a state that exists already: `used_bytes` of blocks in `region`.
     pub(crate) fn adopt(&mut self, region: Region, used_bytes: usize) {
         self.place = Place::Region(region);
         self.used_bytes = used_bytes;
+        self.young_bytes = used_bytes + YOUTH_BYTES;
     }
 
     pub(crate) fn draft(&self) -> Option<&Draft> {
@@ -69,6 +81,13 @@ impl Memory {
     /// Sets the hard limit; 0 means none.
     pub(crate) fn limit(&mut self, bytes: usize) {
         self.limit_bytes = if bytes == 0 { usize::MAX } else { bytes };
+        self.find_quiet();
+    }
+
+    /// What external strings hold may be more at any time, so a limit leaves nothing quiet. Nor does a draft, which has all blocks.
+    fn find_quiet(&mut self) {
+        let is_loud = self.limit_bytes != usize::MAX || matches!(self.place, Place::Draft(_));
+        self.quiet_bytes = if is_loud { 0 } else { self.warn_bytes };
     }
 
     fn external(&self) -> usize {
@@ -80,6 +99,7 @@ impl Memory {
         while self.used_bytes > self.warn_bytes {
             self.warn_bytes = self.warn_bytes.saturating_mul(2);
         }
+        self.find_quiet();
         self.context.log(format!(
             "Memory warning {:.2} M",
             self.used_bytes as f64 / MEBIBYTE
@@ -87,10 +107,9 @@ impl Memory {
     }
 }
 
+const YOUTH_BYTES: usize = 4 << 10;
 const FIRST_WARNING_BYTES: usize = 32 << 20;
 const MEBIBYTE: f64 = (1 << 20) as f64;
-/// The strictest alignment that Lua asks of a block (`LUAI_MAXALIGN`).
-const ALIGNMENT: usize = 16;
 
 /// `lua_Alloc` over the program's global allocator.
 ///
@@ -104,12 +123,6 @@ pub(crate) unsafe extern "C" fn allocate(
 ) -> *mut c_void {
     // SAFETY: Lua calls its allocator on the thread that runs the state, never re-entrantly.
     let memory = unsafe { &mut *memory.cast::<Memory>() };
-    // For a fresh block Lua passes the kind of object in `old_bytes`.
-    let (old_bytes, kind) = if block.is_null() {
-        (0, old_bytes)
-    } else {
-        (old_bytes, 0)
-    };
     if new_bytes == 0 {
         if !block.is_null() {
             memory.used_bytes -= old_bytes;
@@ -118,53 +131,96 @@ pub(crate) unsafe extern "C" fn allocate(
         }
         return ptr::null_mut();
     }
-    if Layout::from_size_align(new_bytes, ALIGNMENT).is_err() {
-        return ptr::null_mut(); // longer than anything can be
-    }
-    let used_bytes = memory.used_bytes - old_bytes + new_bytes;
-    // Shrinking always succeeds: Lua does not check for failure there.
-    if new_bytes > old_bytes
-        && memory.limit_bytes != usize::MAX
-        && used_bytes.saturating_add(memory.external()) > memory.limit_bytes
-    {
-        return ptr::null_mut();
-    }
-    let fresh = if block.is_null() {
-        memory.take(new_bytes, kind)
-    } else {
-        // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
-        unsafe { memory.resize(block, old_bytes, new_bytes) }
-    };
-    if !fresh.is_null() {
-        memory.used_bytes = used_bytes;
-        if used_bytes > memory.warn_bytes {
-            memory.warn();
+    if block.is_null() {
+        let used_bytes = memory.used_bytes.wrapping_add(new_bytes);
+        if memory.young_bytes < used_bytes
+            && used_bytes <= memory.quiet_bytes
+            && let Some(spare) = spares::take(new_bytes)
+        {
+            memory.used_bytes = used_bytes;
+            return spare;
         }
+        // For a fresh block Lua passes the kind of object in `old_bytes`.
+        return memory.provide(old_bytes, new_bytes);
     }
-    fresh
+    // SAFETY: a block of ours with the size it was asked with; the new size is not zero.
+    unsafe { memory.replace(block, old_bytes, new_bytes) }
 }
 
 impl Memory {
+    /// Whether so many bytes instead of `old_bytes` are refused. Shrinking never is: Lua does not check for failure there.
+    fn refuses(&self, old_bytes: usize, new_bytes: usize) -> bool {
+        if new_bytes <= old_bytes {
+            return false;
+        }
+        let is_beyond = || {
+            let used_bytes = self.used_bytes.saturating_add(new_bytes - old_bytes);
+            used_bytes.saturating_add(self.external()) > self.limit_bytes
+        };
+        // What has no layout is longer than anything can be.
+        Layout::from_size_align(new_bytes, ALIGNMENT).is_err()
+            || self.limit_bytes != usize::MAX && is_beyond()
+    }
+
+    /// Counts a block of `new_bytes` in place of `old_bytes`, unless there was no memory for it.
+    fn count(&mut self, block: *mut c_void, old_bytes: usize, new_bytes: usize) -> *mut c_void {
+        if !block.is_null() {
+            self.used_bytes = self.used_bytes - old_bytes + new_bytes;
+            if self.used_bytes > self.warn_bytes {
+                self.warn();
+            }
+        }
+        block
+    }
+
+    /// A fresh block for an object of this kind; null when it is refused or there is no memory.
+    #[inline(never)]
+    fn provide(&mut self, kind: usize, bytes: usize) -> *mut c_void {
+        if self.refuses(0, bytes) {
+            return ptr::null_mut();
+        }
+        let block = self.take(bytes, kind);
+        self.count(block, 0, bytes)
+    }
+
+    /// A block of `new_bytes` that begins with what is in `block`; null as above.
+    ///
+    /// # Safety
+    /// As for [`free`](Self::free); the new size is not zero.
+    #[inline(never)]
+    unsafe fn replace(&mut self, block: *mut c_void, old_bytes: usize, new_bytes: usize) -> *mut c_void {
+        if self.refuses(old_bytes, new_bytes) {
+            return ptr::null_mut();
+        }
+        // SAFETY: by the caller.
+        let fresh = unsafe { self.resize(block, old_bytes, new_bytes) };
+        self.count(fresh, old_bytes, new_bytes)
+    }
+
     /// A block for an object of this kind. Only userdata need more than a word's alignment.
     fn take(&mut self, bytes: usize, kind: usize) -> *mut c_void {
         let is_userdata = kind == ffi::LUA_TUSERDATA as usize;
+        if let Place::Draft(draft) = &mut self.place {
+            return draft.take(bytes, is_userdata).unwrap_or_default();
+        }
         let block = match &mut self.place {
             Place::Region(region) if !is_userdata => region.take(bytes),
-            Place::Region(_) | Place::Nowhere => None,
-            Place::Draft(draft) => return draft.take(bytes, is_userdata).unwrap_or_default(),
+            _ => None,
         };
         // SAFETY: the size is not zero.
-        block.unwrap_or_else(|| unsafe { alloc(layout(bytes)) }.cast())
+        let fresh = || unsafe { alloc(layout(bytes)) }.cast();
+        block.or_else(|| spares::take(bytes)).unwrap_or_else(fresh)
     }
 
     /// # Safety
     /// `block` has `bytes` bytes and came from `take` or `resize`.
+    #[inline(always)]
     unsafe fn free(&mut self, block: *mut c_void, bytes: usize) {
         match &mut self.place {
             Place::Region(region) if region.contains(block) => region.give_back(block, bytes, 0),
             Place::Draft(draft) => draft.give_back(block),
-            // SAFETY: by the caller.
-            _ => unsafe { dealloc(block.cast(), layout(bytes)) },
+            // SAFETY: by the caller; all other blocks are of the global allocator.
+            _ => unsafe { spares::give_back(block, bytes) },
         }
     }
 
@@ -196,11 +252,4 @@ impl Memory {
         }
         fresh
     }
-}
-
-/// The layout of a block; `allocate` refuses sizes that have none. Its length is a multiple of the alignment, as that of the
-/// allocator's own blocks is, which then need not be looked through for an aligned one.
-fn layout(bytes: usize) -> Layout {
-    // SAFETY: as said; what has a layout has one that is rounded up.
-    unsafe { Layout::from_size_align_unchecked(bytes.next_multiple_of(ALIGNMENT), ALIGNMENT) }
 }
