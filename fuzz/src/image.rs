@@ -38,7 +38,7 @@ fn assemble(mut data: &[u8]) -> Vec<u8> {
     let index_at = file.len() as u64;
     file.extend(index.iter().flat_map(|at| at.to_le_bytes()));
     let mut head = Vec::from(*b"FULMARSD");
-    head.extend(1u32.to_le_bytes());
+    head.extend(2u32.to_le_bytes());
     head.extend((index.len() as u32).to_le_bytes());
     head.extend(index_at.to_le_bytes());
     head.extend((file.len() as u64).to_le_bytes());

@@ -178,7 +178,10 @@ unsafe extern "C-unwind" fn write(
 }
 
 /// Dumps the function on top into the service's buffer, line information included.
-unsafe fn dump(state: *mut lua_State) -> c_int {
+///
+/// # Safety
+/// A Lua function is on top. May raise a memory error: nothing with a destructor is alive.
+pub(crate) unsafe fn dump(state: *mut lua_State) -> c_int {
     // SAFETY: the buffer lives in the service's memory, where a raise loses nothing.
     unsafe {
         let buffer = &raw mut (*Vm::of(state)).dumped;

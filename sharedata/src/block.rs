@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::error::Damaged;
 use crate::file::Mapping;
+use crate::object::Object;
 
 /// An immutable run of nodes.
 pub(crate) struct Block {
@@ -24,17 +25,18 @@ impl Drop for Block {
     }
 }
 
-/// A counted reference to a block.
+/// A counted reference to a block, or to what is none.
 #[derive(Clone)]
 pub(crate) enum Link {
     Heap(Arc<Block>),
     /// A block of a mapped file, by its number.
     File(Arc<Mapping>, u32),
+    Object(Object),
 }
 
 impl Link {
     /// # Errors
-    /// When it lies in a file and turns out to be damaged.
+    /// When it lies in a file and turns out to be damaged, and when it is none.
     #[inline]
     pub(crate) fn block(&self) -> Result<BlockRef<'_>, Damaged> {
         match self {
@@ -43,6 +45,10 @@ impl Link {
                 source: Source::Heap(block),
             }),
             Link::File(mapping, number) => Mapping::block(mapping, *number),
+            Link::Object(_) => Err(Damaged {
+                block: 0,
+                what: "no block where one must be",
+            }),
         }
     }
 
@@ -51,6 +57,9 @@ impl Link {
         // No recursion: a stranger's file may be one chain of blocks.
         let mut open = vec![self.clone()];
         while let Some(link) = open.pop() {
+            if link.is_object() {
+                continue;
+            }
             let block = link.block()?;
             let links = block.link_count();
             let bytes = block.bytes.len() as u64 + links * size_of::<Link>() as u64;
@@ -63,11 +72,16 @@ impl Link {
         Ok(())
     }
 
-    /// A number that no other live block has.
+    pub(crate) fn is_object(&self) -> bool {
+        matches!(self, Link::Object(_))
+    }
+
+    /// A number that no other live block or object has.
     pub(crate) fn identity(&self) -> (usize, u32) {
         match self {
             Link::Heap(block) => (Arc::as_ptr(block).addr(), 0),
             Link::File(mapping, number) => (Arc::as_ptr(mapping).addr(), *number),
+            Link::Object(object) => (object.identity(), 0),
         }
     }
 }
@@ -108,6 +122,17 @@ impl<'a> BlockRef<'a> {
                 None => Err(self.damaged("a link that is not there")),
             },
             Source::File(mapping, number) => mapping.follow(number, link),
+        }
+    }
+
+    /// The object behind a link.
+    pub(crate) fn object(self, link: u64) -> Result<&'a Object, Damaged> {
+        match self.source {
+            Source::Heap(block) => match block.links.get(link as usize) {
+                Some(Link::Object(object)) => Ok(object),
+                _ => Err(self.damaged("no object where one must be")),
+            },
+            Source::File(..) => Err(self.damaged("an object in a file")),
         }
     }
 

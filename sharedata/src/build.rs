@@ -1,14 +1,15 @@
 //! From items to tables.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::block::Store;
+use crate::block::{Link, Store};
 use crate::error::BuildError;
 use crate::image::Image;
 use crate::item::Item;
 use crate::items::{Entry, Following, Items};
 use crate::layout::*;
-use crate::write::{Writer, node};
+use crate::write::{Fragment, Writer, node};
 
 impl Store {
     /// Makes a table that becomes part of another.
@@ -50,6 +51,49 @@ impl Store {
         Ok(item.with_depth(depth))
     }
 
+    /// Makes of a table one that is the same wherever it is put, as [`Table::identity`](crate::Table::identity) tells: put clones of
+    /// the result into several places of an image, all of whose such tables are made with the same `ones`.
+    ///
+    /// ```
+    /// use fulmar_sharedata::{Items, Ones, Store};
+    ///
+    /// let (store, mut ones) = (Store::new(), Ones::default());
+    /// let mut sword = Items::new();
+    /// sword.insert("price", 12);
+    /// let sword = store.one(store.table(sword)?, &mut ones)?;
+    /// let mut items = Items::new();
+    /// items.insert("best", sword.clone());
+    /// items.insert("cheapest", sword);
+    /// let image = store.image(items)?;
+    /// let identity = |name| image.get(name).unwrap().as_table().unwrap().identity();
+    /// assert!(identity("best").is_some());
+    /// assert_eq!(identity("best"), identity("cheapest"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`BuildError::NotATable`] for anything else, one that was made so included.
+    pub fn one(&self, table: Item<'_>, ones: &mut Ones) -> Result<Item<'static>, BuildError> {
+        let depth = table.depth();
+        let table = table.into_fragment()?.ok_or(BuildError::NotATable)?;
+        let first = self.one_of(table.clone(), 0)?;
+        let count = ones.0.entry(first.identity()).or_default();
+        let link = match *count {
+            0 => first,
+            number => self.one_of(table, number)?,
+        };
+        *count += 1;
+        Ok(Item::linked(link).with_depth(depth))
+    }
+
+    /// A `ONE`.
+    fn one_of(&self, table: Fragment, number: i64) -> Result<Link, BuildError> {
+        let mut writer = Writer::new(self, ONE, 0, ONE_SLOTS, table.len())?;
+        writer.item(Item::inner(table))?;
+        writer.item(number.into())?;
+        Ok(writer.seal())
+    }
+
     /// Makes an image of this content.
     ///
     /// # Errors
@@ -68,6 +112,10 @@ impl Store {
         Ok(Image::new(self.clone(), root))
     }
 }
+
+/// What [`Store::one`] has made for one image: how many of each content, by the block of the first.
+#[derive(Debug, Default)]
+pub struct Ones(HashMap<(usize, u32), i64>);
 
 /// A `SMALL` of a whole array part and a range of entries. The values are taken out of both.
 fn small<'a, V, E: From<BuildError>>(

@@ -101,6 +101,7 @@ impl<'de> de::Deserializer<'de> for Deserializer<'de> {
             Value::Integer(integer) => visitor.visit_i64(integer),
             Value::Float(float) => visitor.visit_f64(float),
             Value::Text(text) => visit_text(text, visitor),
+            Value::Object(_) => Err(de::Error::custom("an object of the process is no data")),
             Value::Table(table) => {
                 let array_len = table.array_len().map_err(de::Error::custom)?;
                 let places = table.places().map_err(de::Error::custom)?;

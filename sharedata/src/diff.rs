@@ -119,6 +119,7 @@ impl Value<'_> {
             (Value::Integer(a), Value::Integer(b)) => a == b,
             (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
             (Value::Text(a), Value::Text(b)) => a == b,
+            (Value::Object(a), Value::Object(b)) => a.is(b),
             (Value::Table(a), Value::Table(b)) => return a.equals_below(b, depth, known),
             _ => false,
         })
@@ -132,7 +133,7 @@ struct Known(HashSet<(usize, usize)>);
 
 impl Known {
     fn pair(a: Node<'_>, b: Node<'_>) -> Option<(usize, usize)> {
-        (a.at == 0 || b.at == 0).then(|| (a.address(), b.address()))
+        (a.is_own_block() || b.is_own_block()).then(|| (a.address(), b.address()))
     }
 
     fn has(&self, a: Node<'_>, b: Node<'_>) -> bool {

@@ -91,6 +91,9 @@ pub enum SaveError {
     /// It has more blocks than a file can number.
     #[error("the image has more than {} blocks", u32::MAX)]
     TooLarge,
+    /// It holds an [`Object`](crate::Object).
+    #[error("the image holds an object of the process, such as a function")]
+    Object,
     /// Parts of it come from a damaged file.
     #[error(transparent)]
     Damaged(#[from] Damaged),

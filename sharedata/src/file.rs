@@ -38,7 +38,7 @@ use crate::image::Image;
 use crate::validate;
 
 const MAGIC: &[u8; 8] = b"FULMARSD";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const HEAD_BYTES: usize = 40;
 const BLOCK_HEAD_BYTES: usize = 16;
 
@@ -144,6 +144,9 @@ impl Output<'_> {
         // No recursion: a stranger's file may be one chain of blocks. A block is open while its links get their numbers.
         let mut open: Vec<(Link, Vec<u32>)> = vec![(root.clone(), Vec::new())];
         while let Some((link, numbers)) = open.last_mut() {
+            if link.is_object() {
+                return Err(SaveError::Object);
+            }
             let block = link.block()?;
             if let Some(next) = (numbers.len() as u64 != block.link_count())
                 .then(|| block.link_at(numbers.len() as u64))

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::block::{Link, Store};
 use crate::error::{Damaged, ReadError};
 use crate::key::KeyRef;
-use crate::layout::{SMALL, WIDE};
+use crate::layout::ONE;
 use crate::node::Node;
 use crate::table::Table;
 use crate::value::Value;
@@ -39,11 +39,12 @@ impl Image {
     /// # Errors
     /// When it lies in a file and its first block is damaged; never when [`Store::map`] has opened that file.
     pub fn table(&self) -> Result<Table<'_>, Damaged> {
-        let node = Node::first(self.root.block()?);
-        match node.kind()? {
-            SMALL | WIDE => Ok(Table(node)),
-            _ => Err(node.damaged("no table where one must be")),
-        }
+        let block = self.root.block()?;
+        let node = Node::first(block);
+        Table::at(match node.kind()? {
+            ONE => Node::of_one(block),
+            _ => node,
+        })
     }
 
     /// The value of a key of the table at the top.

@@ -3,6 +3,10 @@
 use std::borrow::Cow;
 
 use crate::block::{Link, Store};
+use crate::error::Damaged;
+use crate::layout::{SMALL, WIDE};
+use crate::node::Node;
+use crate::object::Object;
 use crate::write::{Content, Fragment, text_behind};
 
 /// A value that is to become part of an image: a scalar, a text, or a table that [`Store::table`](crate::Store::table) has made.
@@ -20,6 +24,7 @@ enum Form<'a> {
     /// A text, and the lowest bits of its hash if it is a key.
     Text(Cow<'a, [u8]>, u16),
     Inner(Fragment, u8),
+    /// A table, or an object.
     Linked(Link, u8),
 }
 
@@ -45,7 +50,7 @@ impl<'a> Item<'a> {
 
     /// Whether it is a table with a block of its own: a clone of it is another reference to that, and no copy.
     pub fn is_block(&self) -> bool {
-        matches!(self.0, Form::Linked(..))
+        matches!(&self.0, Form::Linked(link, _) if !link.is_object())
     }
 
     /// The bytes that it takes behind the slots of the node that it goes into.
@@ -93,13 +98,33 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The node that is this table; none when it is no table, or one that has a block around it.
+    pub(crate) fn into_fragment(self) -> Result<Option<Fragment>, Damaged> {
+        Ok(match self.0 {
+            Form::Inner(fragment, _) => Some(fragment),
+            Form::Linked(link, _) if !link.is_object() => {
+                let kind = Node::first(link.block()?).kind()?;
+                matches!(kind, SMALL | WIDE)
+                    .then(|| Fragment::of_block(&link))
+                    .transpose()?
+            }
+            _ => None,
+        })
+    }
+
     /// A block that is this table and nothing else; none when it is no table.
     pub(crate) fn into_block(self, store: &Store) -> Option<Link> {
         match self.0 {
             Form::Inner(fragment, _) => Some(fragment.seal(store)),
-            Form::Linked(link, _) => Some(link),
+            Form::Linked(link, _) if !link.is_object() => Some(link),
             _ => None,
         }
+    }
+}
+
+impl From<Object> for Item<'_> {
+    fn from(object: Object) -> Self {
+        Item(Form::Linked(Link::Object(object), 0))
     }
 }
 

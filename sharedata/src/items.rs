@@ -127,6 +127,7 @@ impl<'a, V> Items<'a, V> {
         self.put(EntryKey::Borrowed(key), Some(value));
     }
 
+    #[inline]
     fn put(&mut self, key: EntryKey<'a>, value: Option<V>) {
         let known = match &key {
             EntryKey::Borrowed(key) => *key,
@@ -144,6 +145,7 @@ impl<'a, V> Items<'a, V> {
     }
 
     /// The place in the array part that this key has; makes one at its end.
+    #[inline]
     fn place_of(&mut self, key: KeyRef<'_>) -> Option<usize> {
         let KeyRef::Integer(number) = key else { return None };
         let place = usize::try_from(number.checked_sub(1)?).ok()?;

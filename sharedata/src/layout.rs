@@ -16,9 +16,12 @@
 //! | `WIDE` | 0 | array tree, hash tree, length of the array part, number of other entries |
 //! | `ARRAY` | level | up to 32 values at level 0, up to 32 nodes of the level below elsewhere |
 //! | `BRANCH` | depth | bitmap of 16; for each bit, the number of entries in its tree and those before; for each bit, a hash tree: the hash's digit at this depth chooses it |
+//! | `ONE` | 0 | a table inside, and a number |
 //! | `LONG` | 0 | none: the rest of the block is a text |
 //!
-//! A hash tree is a `BRANCH` or a `SMALL` without array part. A table is a `SMALL` or a `WIDE`.
+//! A hash tree is a `BRANCH` or a `SMALL` without array part. A table is a `SMALL` or a `WIDE`. A `ONE` is the first node of its block:
+//! all links to it lead to one and the same table, and its number tells such tables apart whose content is equal. Other blocks are
+//! shared by whatever is equal, and say nothing of that kind.
 //!
 //! | tag | payload |
 //! |---|---|
@@ -28,6 +31,7 @@
 //! | `NODE` | where it begins, counted from the one that refers to it: u32; how many links of the block come before its own, counted likewise: u32 |
 //! | `LINK` | which link, counted from the first of its node |
 //! | `SHORT` + length | a text of up to 7 bytes, then zeros |
+//! | `OBJECT` | as of `LINK`, but to an object of the process: never in a file |
 //!
 //! So a node with all that is inside of it can be moved into another as it is. What a node refers to lies behind it, and a
 //! link of a file leads to a block before: neither can run in a circle.
@@ -43,6 +47,7 @@ pub(crate) const WIDE: u8 = 2;
 pub(crate) const ARRAY: u8 = 3;
 pub(crate) const BRANCH: u8 = 4;
 pub(crate) const LONG: u8 = 5;
+pub(crate) const ONE: u8 = 6;
 
 pub(crate) const NIL: u8 = 0;
 pub(crate) const FALSE: u8 = 1;
@@ -54,6 +59,7 @@ pub(crate) const NODE: u8 = 6;
 pub(crate) const LINK: u8 = 7;
 pub(crate) const SHORT: u8 = 8;
 pub(crate) const MAX_SHORT: usize = 7;
+pub(crate) const OBJECT: u8 = 16;
 
 /// Before the tags of a node, and before the text of a `LONG`.
 pub(crate) const HEAD: usize = 4;
@@ -70,6 +76,10 @@ pub(crate) const WIDE_SLOTS: usize = 4;
 /// Slots of a `BRANCH`: the counts come behind the bitmap.
 pub(crate) const BRANCH_BITMAP: usize = 0;
 pub(crate) const BRANCH_COUNTS: usize = 1;
+
+/// Slots of a `ONE`: the table, which follows at once, and the number.
+pub(crate) const ONE_SLOTS: usize = 2;
+pub(crate) const ONE_AT: usize = HEAD + ONE_SLOTS * SLOT;
 
 /// What a text in its node may be: its length has 16 bits.
 const _: () = assert!(OWN_BLOCK_BYTES <= 1 << 16);

@@ -4,6 +4,7 @@ use crate::block::{BlockRef, Link};
 use crate::error::Damaged;
 use crate::key::KeyRef;
 use crate::layout::*;
+use crate::object::Object;
 use crate::prefetch;
 
 /// A node of a block.
@@ -23,6 +24,7 @@ pub(crate) enum Slot<'a> {
     Integer(i64),
     Float(f64),
     Text(&'a [u8]),
+    Object(&'a Object),
     Node(Node<'a>),
 }
 
@@ -31,6 +33,16 @@ impl<'a> Node<'a> {
         Node {
             block,
             at: 0,
+            links: 0,
+        }
+    }
+
+    /// The table of a block that begins with a `ONE`.
+    #[inline]
+    pub(crate) fn of_one(block: BlockRef<'a>) -> Node<'a> {
+        Node {
+            block,
+            at: ONE_AT as u32,
             links: 0,
         }
     }
@@ -100,6 +112,7 @@ impl<'a> Node<'a> {
             _ if tag >= SHORT && usize::from(tag - SHORT) <= MAX_SHORT => {
                 Slot::Text(self.bytes(HEAD + len + slot * 8, usize::from(tag - SHORT))?)
             }
+            OBJECT => Slot::Object(self.block.object(u64::from(self.links).saturating_add(payload))?),
             _ => return Err(self.damaged("an unknown tag")),
         })
     }
@@ -143,6 +156,7 @@ impl<'a> Node<'a> {
                 Some(text) => Ok(Slot::Text(text)),
                 None => Err(node.damaged("a text ends early")),
             },
+            ONE => Ok(Slot::Node(Node::of_one(block))),
             _ => Ok(Slot::Node(node)),
         }
     }
@@ -192,7 +206,7 @@ impl<'a> Node<'a> {
                 (TEXT, payload) => {
                     bytes.get_or_insert(payload as u32 as usize + usize::from((payload >> 32) as u16));
                 }
-                (LINK, payload) => {
+                (LINK | OBJECT, payload) => {
                     links.get_or_insert(payload.saturating_add(1));
                 }
                 (NODE, payload) if bytes.is_none() || links.is_none() => {
@@ -234,7 +248,9 @@ impl<'a> Node<'a> {
     ) -> Result<bool, Damaged> {
         let (mine, theirs) = (self.raw(slot, len)?, other.raw(other_slot, other_len)?);
         Ok(match (mine, theirs) {
-            ((LINK, mine), (LINK, theirs)) => self.link(mine)? == other.link(theirs)?,
+            ((LINK, mine), (LINK, theirs)) | ((OBJECT, mine), (OBJECT, theirs)) => {
+                self.link(mine)? == other.link(theirs)?
+            }
             ((NODE, mine), (NODE, theirs)) => self.inner(mine)?.looks_like(other.inner(theirs)?)?,
             ((TEXT, _), (TEXT, _)) => match (self.slot(slot, len)?, other.slot(other_slot, other_len)?) {
                 (Slot::Text(mine), Slot::Text(theirs)) => mine == theirs,
@@ -249,9 +265,20 @@ impl<'a> Node<'a> {
         self.block.bytes.as_ptr().addr() + self.at as usize
     }
 
-    /// The block as a link, when the node is all of it.
+    /// Whether it is the table of a `ONE`.
+    #[inline]
+    pub(crate) fn is_one(self) -> bool {
+        self.at as usize == ONE_AT && self.block.bytes.first() == Some(&ONE)
+    }
+
+    /// Whether links lead to it: they may be many.
+    pub(crate) fn is_own_block(self) -> bool {
+        self.at == 0 || self.is_one()
+    }
+
+    /// Its block as a link, when links lead to it.
     pub(crate) fn own_block(self) -> Option<Link> {
-        (self.at == 0).then(|| self.block.link())
+        self.is_own_block().then(|| self.block.link())
     }
 
     pub(crate) fn is(self, other: Node<'_>) -> bool {

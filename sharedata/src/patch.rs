@@ -365,6 +365,7 @@ fn reuse_value(value: Value<'_>) -> Result<Item<'_>, Damaged> {
         Value::Integer(integer) => integer.into(),
         Value::Float(float) => float.into(),
         Value::Text(text) => text.into(),
+        Value::Object(object) => object.clone().into(),
         Value::Table(table) => reuse_node(table.0)?,
     })
 }

@@ -108,6 +108,7 @@ impl Places {
             address,
             at,
             links,
+            is_one: node.is_one(),
             block: known.ok_or_else(|| block.link()),
         }
     }
@@ -209,8 +210,18 @@ pub struct Spot {
     address: usize,
     at: u32,
     links: u32,
+    is_one: bool,
     /// The number of its block less `first`, or the block if it has none yet.
     block: Result<u32, Link>,
+}
+
+impl Spot {
+    /// Whether the table has an [`identity`](Table::identity): its number stands for one and the same table, wherever it was found,
+    /// while that of another may stand for several which are equal.
+    #[inline]
+    pub fn is_one(&self) -> bool {
+        self.is_one
+    }
 }
 
 /// An entry that a walk has come to.

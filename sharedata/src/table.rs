@@ -221,6 +221,12 @@ impl<'a> Table<'a> {
         Ok((node, array_slot(place, 0), node.len()?))
     }
 
+    /// A number that no other table has while the image lives, wherever in the image it was found; none when
+    /// [`Store::one`](crate::Store::one) has not made it: such tables may lie in one place for no other reason than that they are equal.
+    pub fn identity(self) -> Option<usize> {
+        self.0.is_one().then(|| self.0.address())
+    }
+
     /// Whether both are the same place of the same block.
     pub(crate) fn is(self, other: Table<'_>) -> bool {
         self.0.is(other.0)

@@ -54,6 +54,9 @@ impl<'a> Trial<'a> {
             u64::from_le_bytes(bytes)
         };
         shape(kind, aux, tags, &payload)?;
+        if kind == ONE && at != 0 {
+            return Err("a node that cannot be there");
+        }
         let first_link = self.links;
         let mut end = at + HEAD + len * SLOT;
         for (slot, tag) in tags.iter().enumerate() {
@@ -127,6 +130,7 @@ fn shape(kind: u8, aux: u8, tags: &[u8], payload: &dyn Fn(usize) -> u64) -> Verd
                     payload(slot) > before
                 })
         }
+        ONE => aux == 0 && tags == [NODE, INTEGER],
         _ => false,
     };
     if fits {

@@ -4,6 +4,7 @@ use crate::error::{Damaged, ReadError};
 use crate::key::{KeyRef, lossy};
 use crate::layout::MAX_DEPTH;
 use crate::node::{Node, Slot};
+use crate::object::Object;
 use crate::table::Table;
 
 /// A value of an image, in place. Copying it copies nothing of the image.
@@ -17,6 +18,8 @@ pub enum Value<'a> {
     Float(f64),
     /// A text of any bytes.
     Text(&'a [u8]),
+    /// Something of this process.
+    Object(&'a Object),
     /// A table.
     Table(Table<'a>),
 }
@@ -72,6 +75,14 @@ impl<'a> Value<'a> {
         self.as_bytes().and_then(|text| std::str::from_utf8(text).ok())
     }
 
+    /// The object.
+    pub fn as_object(self) -> Option<&'a Object> {
+        match self {
+            Value::Object(object) => Some(object),
+            _ => None,
+        }
+    }
+
     /// The table.
     pub fn as_table(self) -> Option<Table<'a>> {
         match self {
@@ -96,6 +107,7 @@ impl<'a> Value<'a> {
             Slot::Integer(integer) => Value::Integer(integer),
             Slot::Float(float) => Value::Float(float),
             Slot::Text(text) => Value::Text(text),
+            Slot::Object(object) => Value::Object(object),
         })
     }
 }
@@ -122,6 +134,7 @@ impl std::fmt::Debug for Shown<'_> {
             Value::Integer(integer) => return integer.fmt(f),
             Value::Float(float) => return float.fmt(f),
             Value::Text(text) => return lossy(text).fmt(f),
+            Value::Object(object) => return object.fmt(f),
             Value::Table(table) => table,
         };
         let Some(depth) = self.1.checked_sub(1) else {

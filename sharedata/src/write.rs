@@ -19,6 +19,17 @@ impl Fragment {
         self.bytes.len()
     }
 
+    /// The first node of a block.
+    pub(crate) fn of_block(link: &Link) -> Result<Fragment, Damaged> {
+        let block = link.block()?;
+        Ok(Fragment {
+            bytes: block.bytes.to_vec(),
+            links: (0..block.link_count())
+                .map(|link| block.link_at(link))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
     /// A block of its own.
     pub(crate) fn seal(self, store: &Store) -> Link {
         store.block(self.bytes, self.links)
@@ -76,11 +87,15 @@ impl<'s> Writer<'s> {
 
     /// The node: a block of its own when it is large, else part of whatever it will be put into.
     pub(crate) fn finish(self) -> Item<'static> {
-        let fragment = self.fragment;
-        if fragment.bytes.len() >= OWN_BLOCK_BYTES || fragment.links.len() > OWN_BLOCK_LINKS {
-            return Item::linked(fragment.seal(self.store));
+        if self.fragment.bytes.len() >= OWN_BLOCK_BYTES || self.fragment.links.len() > OWN_BLOCK_LINKS {
+            return Item::linked(self.seal());
         }
-        Item::inner(fragment)
+        Item::inner(self.fragment)
+    }
+
+    /// The node as a block of its own.
+    pub(crate) fn seal(self) -> Link {
+        self.fragment.seal(self.store)
     }
 
     pub(crate) fn key(&mut self, key: KeyRef<'_>, hash: u64) -> Result<(), BuildError> {
@@ -117,7 +132,8 @@ impl<'s> Writer<'s> {
     }
 
     fn link(&mut self, link: Link) {
-        self.slot(LINK, self.fragment.links.len() as u64);
+        let tag = if link.is_object() { OBJECT } else { LINK };
+        self.slot(tag, self.fragment.links.len() as u64);
         self.fragment.links.push(link);
     }
 
@@ -173,6 +189,7 @@ pub(crate) fn reuse<'a>(node: Node<'a>, slot: usize, len: usize) -> Result<Item<
         Slot::Float(float) => float.into(),
         Slot::Text(text) if tag == TEXT => Item::from(text).marked((payload >> 48) as u16),
         Slot::Text(text) => text.into(),
+        Slot::Object(object) => object.clone().into(),
         Slot::Node(inner) => reuse_node(inner)?,
     })
 }

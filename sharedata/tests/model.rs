@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fulmar_sharedata::{BuildError, Found, Image, Item, Items, Key, Place, Places, Store, Table, Value};
+use fulmar_sharedata::{
+    BuildError, Found, Image, Item, Items, Key, Object, Ones, Place, Places, SaveError, Store, Table, Value,
+};
 use proptest::prelude::*;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +160,18 @@ proptest! {
         check_table(image.table().unwrap(), &model);
         check_places_of(&image, &model);
         prop_assert!(image.is(&self::image(&store, &model)), "equal content is one block");
+    }
+
+    #[test]
+    fn any_table_can_be_one(model in table()) {
+        let store = Store::new();
+        let image = twins(&store, || items(&store, &model));
+        check_twins(&image);
+        check_table(table_at(&image, "b"), &model);
+        let folder = Folder::new();
+        let path = folder.0.join("image");
+        image.save(&path).unwrap();
+        check_twins(&store.map(&path).unwrap());
     }
 
     #[test]
@@ -376,7 +390,16 @@ fn a_changed_structure_with_a_right_hash_never_crashes() {
     // What a stranger would write: every byte changed, and the hashes made to fit.
     let folder = Folder::new();
     let path = folder.0.join("image");
-    image(&Store::new(), &wide(40)).save(&path).unwrap();
+    let store = Store::new();
+    let (row, mut ones) = (wide(3), Ones::default());
+    let one = store
+        .one(store.table(items(&store, &row)).unwrap(), &mut ones)
+        .unwrap();
+    let model = wide(40);
+    let mut items = items(&store, &model);
+    items.insert("one", one.clone());
+    items.insert("again", one);
+    store.image(items).unwrap().save(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     let forged = folder.0.join("forged");
     let mut accepted = 0;
@@ -494,7 +517,7 @@ fn a_chain_of_blocks_in_a_file_is_no_recursion() {
     bytes.extend(index.iter().flat_map(|at| at.to_le_bytes()));
     let total = bytes.len() as u64;
     bytes[..8].copy_from_slice(b"FULMARSD");
-    bytes[8..12].copy_from_slice(&1u32.to_le_bytes());
+    bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
     bytes[12..16].copy_from_slice(&count.to_le_bytes());
     bytes[16..24].copy_from_slice(&index_at.to_le_bytes());
     bytes[24..32].copy_from_slice(&total.to_le_bytes());
@@ -623,4 +646,198 @@ fn a_gap_behind_a_long_array_is_filled() {
     assert_eq!(again.changed_keys(&whole).unwrap(), []);
     let (cost, _) = again.sizes_beside(&holed).unwrap();
     assert!(cost < 16 << 10, "{cost} bytes for one value");
+}
+
+fn table_at<'i>(image: &'i Image, name: &str) -> Table<'i> {
+    image.get(name).unwrap().as_table().unwrap()
+}
+
+/// `a` and `b` are one table, `c` and `d` another, `e` is none of these; all have the same content.
+fn twins<'a>(store: &Store, content: impl Fn() -> Items<'a>) -> Image {
+    let mut ones = Ones::default();
+    let mut one = || store.one(store.table(content()).unwrap(), &mut ones).unwrap();
+    let (first, second) = (one(), one());
+    let mut items = Items::new();
+    items.insert("a", first.clone());
+    items.insert("b", first);
+    items.insert("c", second.clone());
+    items.insert("d", second);
+    items.insert("e", store.table(content()).unwrap());
+    store.image(items).unwrap()
+}
+
+fn check_twins(image: &Image) {
+    let identity = |name| table_at(image, name).identity();
+    assert!(identity("a").is_some() && identity("c").is_some());
+    assert_eq!(identity("a"), identity("b"));
+    assert_eq!(identity("c"), identity("d"));
+    assert_ne!(identity("a"), identity("c"));
+    assert_eq!(identity("e"), None);
+    let content = table_at(image, "e");
+    for name in ["a", "b", "c", "d"] {
+        assert!(table_at(image, name).equals(content).unwrap());
+    }
+    let mut places = Places::new(image.clone());
+    let root = places.root().unwrap().unwrap();
+    let mut number = |name: &str| {
+        let table = places.table(root).unwrap().unwrap();
+        match places.find(table, name.into()).unwrap().unwrap() {
+            Found::Table(spot) => (spot.is_one(), places.number(spot).unwrap()),
+            Found::Scalar(scalar) => panic!("{scalar:?}"),
+        }
+    };
+    assert_eq!(number("a"), number("b"));
+    assert_ne!(number("a"), number("c"));
+    assert!(number("a").0 && !number("e").0);
+}
+
+#[test]
+fn one_table_in_two_places_is_one_and_equal_ones_are_two() {
+    let (folder, store) = (Folder::new(), Store::new());
+    let empty = twins(&store, Items::new);
+    let long = twins(&store, || {
+        let mut items = Items::new();
+        (0..20).for_each(|_| items.push("x".repeat(500)));
+        items
+    });
+    let wide = twins(&store, || {
+        let mut items = Items::new();
+        (0..2000).for_each(|number| items.push(number));
+        items
+    });
+    for image in [empty, long, wide] {
+        check_twins(&image);
+        let path = folder.0.join("twins");
+        image.save(&path).unwrap();
+        let mapped = store.map(&path).unwrap();
+        check_twins(&mapped);
+        assert_eq!(mapped.changed_keys(&image).unwrap(), []);
+
+        // A change beside them leaves them what they are; one of their places gets a table of its own when it changes.
+        for image in [&image, &mapped] {
+            let beside = image.patch(&["e".into(), "new".into()], Some(1.into())).unwrap();
+            let identity = |image: &Image, name| table_at(image, name).identity();
+            assert_eq!(identity(&beside, "a"), identity(&beside, "b"));
+            assert_ne!(identity(&beside, "a"), identity(&beside, "c"));
+            let inside = image.patch(&["a".into(), "new".into()], Some(1.into())).unwrap();
+            assert_eq!(inside.get("a").unwrap().get("new").unwrap().as_i64(), Some(1));
+            assert_eq!(
+                (identity(&inside, "a"), identity(&inside, "b").is_some()),
+                (None, true)
+            );
+            assert_eq!(inside.changed_keys(image).unwrap(), ["a".into()]);
+        }
+    }
+}
+
+#[test]
+fn the_next_version_shares_tables_that_are_one() {
+    let store = Store::new();
+    let content = || {
+        let mut items = Items::new();
+        items.push("x".repeat(1500));
+        items
+    };
+    let (old, new) = (twins(&store, content), twins(&store, content));
+    assert!(old.is(&new));
+    let mut ones = Ones::default();
+    let one = store.one(store.table(content()).unwrap(), &mut ones).unwrap();
+    assert_eq!(
+        store.one(one.clone(), &mut ones).err(),
+        Some(BuildError::NotATable)
+    );
+    assert_eq!(store.one(1.into(), &mut ones).err(), Some(BuildError::NotATable));
+    let image = store.image_of(one).unwrap();
+    assert_eq!(image.get(1).unwrap().as_bytes().map(<[u8]>::len), Some(1500));
+}
+
+#[test]
+fn objects_are_found_and_compared_and_never_saved() {
+    let (folder, store) = (Folder::new(), Store::new());
+    let object = Object::new(7u8);
+    let image = |object: &Object| {
+        let mut items = Items::new();
+        items.insert("inside", {
+            let mut items = Items::new();
+            items.push(object.clone());
+            items.push("x".repeat(1000));
+            store.table(items).unwrap()
+        });
+        items.insert("object", object.clone());
+        items.insert("n", 1);
+        store.image(items).unwrap()
+    };
+    let (one, same, other) = (image(&object), image(&object), image(&Object::new(7u8)));
+    assert!(one.is(&same), "equal blocks are one");
+    let found = one.get("object").unwrap().as_object().unwrap();
+    assert!(found.is(&object));
+    assert_eq!(
+        (found.downcast_ref::<u8>(), found.downcast_ref::<i8>()),
+        (Some(&7), None)
+    );
+    assert_eq!(one.changed_keys(&same).unwrap(), []);
+    let mut changed = other.changed_keys(&one).unwrap();
+    changed.sort();
+    assert_eq!(changed, ["inside".into(), "object".into()]);
+    let patched = one.patch(&["n".into()], Some(2.into())).unwrap();
+    assert!(
+        patched
+            .get("inside")
+            .unwrap()
+            .get(1)
+            .unwrap()
+            .as_object()
+            .unwrap()
+            .is(&object)
+    );
+    assert!(patched.table().unwrap().bytes().unwrap() > 1000);
+    assert!(patched.sizes_beside(&one).unwrap().0 > 0);
+    assert!(
+        one.get("object")
+            .unwrap()
+            .deserialize::<serde_json::Value>()
+            .is_err()
+    );
+    let path = folder.0.join("objects");
+    assert!(matches!(one.save(&path), Err(SaveError::Object)));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_claims_an_object_or_nests_what_is_one_is_damaged() {
+    let folder = Folder::new();
+    let path = folder.0.join("claims");
+    // A table whose one value is this slot, beside a block that it might lead to.
+    let read = |tag: u8, root: &[u8]| {
+        let mut bytes = vec![0; 40];
+        let mut index = Vec::new();
+        for (number, content) in [&[1u8, 0, 0, 0][..], root].into_iter().enumerate() {
+            index.push(bytes.len() as u64);
+            bytes.extend((content.len() as u32).to_le_bytes());
+            bytes.extend((number as u32 * u32::from(matches!(tag, 7 | 16))).to_le_bytes());
+            bytes.extend([0; 8]);
+            if number == 1 && matches!(tag, 7 | 16) {
+                bytes.extend([0; 4]);
+            }
+            bytes.extend(content);
+        }
+        let index_at = bytes.len() as u64;
+        bytes.extend(index.iter().flat_map(|at| at.to_le_bytes()));
+        let total = bytes.len() as u64;
+        bytes[..8].copy_from_slice(b"FULMARSD");
+        bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
+        bytes[12..16].copy_from_slice(&2u32.to_le_bytes());
+        bytes[16..24].copy_from_slice(&index_at.to_le_bytes());
+        bytes[24..32].copy_from_slice(&total.to_le_bytes());
+        forge(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        Store::new().map(&path).map(|image| image.get(1).map(|_| ()))
+    };
+    let slot = |tag: u8| [&[1, 1, 1, 0, tag][..], &[0; 8]].concat();
+    assert!(matches!(read(7, &slot(7)), Ok(Ok(()))), "a link is a table");
+    assert!(read(16, &slot(16)).is_err(), "an object is nothing of a file");
+    let one = |inner: &[u8]| [&[6, 0, 2, 0, 6, 3, 22][..], &[0; 15], inner].concat();
+    assert!(read(0, &one(&[1, 0, 0, 0])).is_ok());
+    assert!(read(0, &one(&one(&[1, 0, 0, 0]))).is_err(), "one inside of one");
+    assert!(read(0, &one(&[3, 0, 0, 0])).is_err(), "no table");
 }

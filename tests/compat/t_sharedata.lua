@@ -416,7 +416,7 @@ try.main(function()
 		try.equal(table.concat(t, ","), "10,20")
 		raises("", function() t.sub = 1 end)
 		raises("", function() t.sub.y = 1 end)
-		raises("", sharetable.loadtable, "bad", { f = setmetatable({}, {}) })
+		raises("", sharetable.loadtable, "bad", { f = function() end })
 		sharetable.loadtable("st2", { 1 })
 		local all = sharetable.queryall { "st", "st2", "none" }
 		try.equal(all.st, t)

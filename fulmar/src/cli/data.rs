@@ -155,6 +155,7 @@ fn short(value: Value<'_>) -> String {
             let dots = if shown.len() < text.len() { "..." } else { "" };
             format!("{shown:?}{dots}")
         }
+        Value::Object(_) => "an object".to_owned(),
         Value::Table(table) => format!("{{{} entries}}", table.places().unwrap_or(0)),
     }
 }

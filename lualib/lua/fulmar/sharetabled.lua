@@ -25,7 +25,7 @@ local function run(name, chunk, ...)
 	if type(result) ~= "table" then
 		error(("Not a table, it's a %s."):format(type(result)), 0)
 	end
-	share(name, tables.build(result, true))
+	share(name, tables.build(result, "whole"))
 end
 
 local function environment()

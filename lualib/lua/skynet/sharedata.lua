@@ -1,6 +1,7 @@
 -- skynet.sharedata: read-only tables that many services read in place, and that follow updates. A face of the service sharedatad.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
+local plain = require "fulmar.plain"
 local new_follow = require "fulmar.follow"
 
 local sharedata = {}
@@ -13,18 +14,6 @@ end)
 local follow = new_follow("", function(name, version)
 	return skynet.call(service, "lua", "monitor", name, version)
 end)
-
--- A box as plain tables.
-local function plain(value)
-	if not tables.isbox(value) then
-		return value
-	end
-	local copy = {}
-	for k, v in pairs(value) do
-		copy[k] = plain(v)
-	end
-	return copy
-end
 
 -- What is sent for a value: a token for a table, which is built here. The token lives as long as the second result.
 local function packed(value)

@@ -110,6 +110,16 @@ impl Value {
         }
     }
 
+    /// # Safety
+    /// As for [`table`](Value::table).
+    #[inline(always)]
+    pub(crate) unsafe fn userdata(userdata: *const Userdata) -> Value {
+        Value {
+            payload: Payload::pointer(userdata.cast_mut()),
+            tag: USERDATA,
+        }
+    }
+
     /// A C function without upvalues.
     #[inline(always)]
     pub(crate) fn native(function: ffi::lua_CFunction) -> Value {

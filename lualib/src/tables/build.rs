@@ -1,13 +1,27 @@
 //! From Lua tables to images. The walk reads Lua's records in place and runs no Lua code, so what it owns cannot be lost.
 
 use std::collections::HashMap;
-use std::ffi::c_int;
+use std::collections::hash_map::Entry;
+use std::ffi::{c_int, c_void};
 
-use fulmar_sharedata::{BuildError, Following, Image, Item, Items, KeyRef, MAX_DEPTH, Store};
-use mlua::ffi::lua_State;
+use fulmar_sharedata::{BuildError, Following, Image, Item, Items, KeyRef, MAX_DEPTH, Object, Ones, Store};
+use mlua::ffi::{self, lua_State};
+use rustc_hash::FxHashMap;
 
+use super::foreign::Foreign;
 use crate::raw::{self, Content, Table, Value};
 use crate::stack::{self, Failure};
+
+/// What an image may hold.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Rules {
+    /// Data: metatables are not looked at, and a table in two places is two.
+    Data,
+    /// As `Data`, and light userdata: all that can be sent.
+    Message,
+    /// Light userdata, functions without upvalues, no metatables; and a table stays one, wherever it is.
+    Whole,
+}
 
 /// The image of the table at `index`.
 ///
@@ -17,11 +31,17 @@ pub(super) unsafe fn image(
     state: *mut lua_State,
     index: c_int,
     store: &Store,
-    strict: bool,
+    rules: Rules,
 ) -> Result<Image, Failure> {
-    let mut walk = Walk::new(state, store, strict);
+    let mut walk = Walk::new(state, store, rules);
     // SAFETY: the table is on the stack, and with it all that it refers to.
-    let root = unsafe { walk.value(*raw::at(state, index), 0)? };
+    let root = unsafe {
+        let root = *raw::at(state, index);
+        if rules == Rules::Whole {
+            look_for_shared(root, &mut walk.shared, 0)?;
+        }
+        walk.value(root, 0)?
+    };
     Ok(store.image_of(root)?)
 }
 
@@ -34,7 +54,7 @@ pub(super) unsafe fn item<'a>(
     index: c_int,
     store: &'a Store,
 ) -> Result<Item<'a>, Failure> {
-    let mut walk = Walk::new(state, store, false);
+    let mut walk = Walk::new(state, store, Rules::Data);
     // SAFETY: as for `image`.
     unsafe { walk.value(*raw::at(state, index), 0) }
 }
@@ -147,20 +167,72 @@ fn prefetch(value: Value) {
 struct Walk<'a> {
     state: *mut lua_State,
     store: &'a Store,
+    rules: Rules,
     /// Tables that have blocks of their own: what refers to one again shares it. Smaller ones are copied, and so many of them
     /// have a block of their own that no knot of tables is walked for long.
-    shared: HashMap<*const Table, Item<'a>>,
-    /// The rules of sharetable: no metatables, and its own error for what cannot be shared.
-    strict: bool,
+    known: HashMap<*const Table, Item<'a>>,
+    /// By `Rules::Whole`: how each table is referred to.
+    shared: FxHashMap<*const Table, Found>,
+    ones: Ones,
+    functions: HashMap<*const c_void, Object>,
+}
+
+/// How a table is referred to.
+#[derive(Clone, Copy, PartialEq)]
+enum Found {
+    /// From the tables in it that are looked at.
+    Inside,
+    Once,
+    Again,
+}
+
+/// Finds out which tables a table refers to more than once. None may refer to itself: blocks are freed when the last reference is gone.
+unsafe fn look_for_shared(
+    value: Value,
+    found: &mut FxHashMap<*const Table, Found>,
+    depth: usize,
+) -> Result<(), Failure> {
+    let Content::Table(table) = value.content() else {
+        return Ok(());
+    };
+    if depth == MAX_DEPTH {
+        return Err(too_deep());
+    }
+    match found.entry(table) {
+        Entry::Occupied(known) if *known.get() == Found::Inside => {
+            return Err("Can't share a table that is inside of itself".into());
+        }
+        Entry::Occupied(mut known) => {
+            known.insert(Found::Again);
+            return Ok(());
+        }
+        Entry::Vacant(new) => new.insert(Found::Inside),
+    };
+    // SAFETY: the table is live, and nothing changes it: no Lua code runs.
+    unsafe {
+        for place in 0..raw::array_len(table) {
+            look_for_shared(raw::item(table, place), found, depth + 1)?;
+        }
+        for place in 0..raw::hash_len(table) {
+            if let Some((_, value)) = raw::entry(table, place) {
+                look_for_shared(value, found, depth + 1)?;
+            }
+        }
+    }
+    found.insert(table, Found::Once);
+    Ok(())
 }
 
 impl<'a> Walk<'a> {
-    fn new(state: *mut lua_State, store: &'a Store, strict: bool) -> Walk<'a> {
+    fn new(state: *mut lua_State, store: &'a Store, rules: Rules) -> Walk<'a> {
         Walk {
             state,
             store,
-            shared: HashMap::new(),
-            strict,
+            rules,
+            known: HashMap::new(),
+            shared: FxHashMap::default(),
+            ones: Ones::default(),
+            functions: HashMap::new(),
         }
     }
 
@@ -174,17 +246,47 @@ impl<'a> Walk<'a> {
                 Content::Float(float) => float.into(),
                 Content::ShortText(text) => raw::text_bytes(text).into(),
                 Content::Table(table) => self.table(table, depth + 1)?,
+                Content::Light(pointer) if self.rules != Rules::Data => Foreign::light(pointer).into(),
                 Content::Light(_) | Content::Other => match long_text(self.state, value) {
                     Some(text) => text.into(),
-                    None => {
-                        let name = type_name(self.state, value);
-                        return Err(match self.strict {
-                            true => format!("Invalid type [{name}]").into(),
-                            false => format!("Unsupport type {name} to serialize").into(),
-                        });
-                    }
+                    None => self.foreign(value)?.into(),
                 },
             })
+        }
+    }
+
+    /// A table that stays one wherever it is.
+    #[inline(never)]
+    fn whole(&mut self, table: *const Table, item: Item<'a>) -> Result<Item<'a>, Failure> {
+        Ok(match self.shared.get(&table) {
+            Some(Found::Again) => self.store.one(item, &mut self.ones)?,
+            _ => item,
+        })
+    }
+
+    /// What is no data.
+    #[cold]
+    unsafe fn foreign(&mut self, value: Value) -> Result<Object, Failure> {
+        // SAFETY: the value is live, by the caller. Stack: unchanged in the end.
+        unsafe {
+            if self.rules != Rules::Whole {
+                let name = type_name(self.state, value);
+                return Err(format!("Unsupport type {name} to serialize").into());
+            }
+            if value.kind() != ffi::LUA_TFUNCTION {
+                let name = type_name(self.state, value);
+                return Err(format!("Invalid type [{name}]").into());
+            }
+            stack::make_room(self.state)?;
+            raw::push(self.state, value);
+            let address = ffi::lua_topointer(self.state, -1);
+            if let Some(known) = self.functions.get(&address) {
+                raw::pop(self.state);
+                return Ok(known.clone());
+            }
+            let function = Foreign::function(self.state)?;
+            self.functions.insert(address, function.clone());
+            Ok(function)
         }
     }
 
@@ -192,12 +294,12 @@ impl<'a> Walk<'a> {
         if depth > MAX_DEPTH {
             return Err(too_deep());
         }
-        if let Some(item) = self.shared.get(&table) {
+        if let Some(item) = self.known.get(&table) {
             return Ok(item.clone());
         }
         // SAFETY: the table is live, and nothing changes it: no Lua code runs.
         let (items, is_long) = unsafe {
-            if self.strict && raw::has_metatable(table) {
+            if self.rules == Rules::Whole && raw::has_metatable(table) {
                 return Err("Can't share metatable".into());
             }
             let (array, hash) = (raw::array_len(table), raw::hash_len(table));
@@ -228,8 +330,12 @@ impl<'a> Walk<'a> {
                 self.value(value, depth)
             }
         })?;
+        let item = match self.rules {
+            Rules::Whole => self.whole(table, item)?,
+            _ => item,
+        };
         if item.is_block() {
-            self.shared.insert(table, item.clone());
+            self.known.insert(table, item.clone());
         }
         Ok(item)
     }

@@ -5,6 +5,7 @@
 
 mod build;
 mod copy;
+mod foreign;
 mod image;
 pub(crate) mod literal;
 mod proxy;
@@ -23,6 +24,7 @@ use crate::vm::Vm;
 use crate::watch::Watch;
 use crate::{raw, tasks};
 
+use self::build::Rules;
 pub(crate) use self::shared::Staged;
 pub use self::shared::Tables;
 
@@ -93,15 +95,20 @@ unsafe fn key_at(state: *mut lua_State, index: c_int) -> Result<Key, Failure> {
 }
 
 native! {
-    /// `build(table [, strict]) -> image`: strictly, a metatable raises.
+    /// `build(table [, rules]) -> image`: the rules are "data", which are those of sharedata, or "message" or "whole", of sharetable.
     fn build(state) {
         // SAFETY: the userdata is made before anything is owned; building runs no Lua code. Stack: one result.
         unsafe {
             ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
-            let strict = ffi::lua_toboolean(state, 2) != 0;
+            let names = [c"data".as_ptr(), c"message".as_ptr(), c"whole".as_ptr(), ptr::null()];
+            let rules = match ffi::luaL_checkoption(state, 2, names[0], names.as_ptr()) {
+                0 => Rules::Data,
+                1 => Rules::Message,
+                _ => Rules::Whole,
+            };
             ffi::lua_settop(state, 1);
             let place = image::push_empty(state);
-            (*place).image = Some(build::image(state, 1, tables(state).store(), strict)?);
+            (*place).image = Some(build::image(state, 1, tables(state).store(), rules)?);
             Ok(1)
         }
     }
@@ -325,7 +332,8 @@ native! {
                     }
                 }
             };
-            copy::push(state, found, 0)?;
+            ffi::lua_createtable(state, 0, 0);
+            copy::push(state, found, top + 1, 0)?;
             Ok(1)
         }
     }

@@ -2,14 +2,15 @@
 
 use std::ffi::c_int;
 
-use fulmar_sharedata::{Place, Value};
+use fulmar_sharedata::Value;
 use mlua::ffi::{self, lua_State};
 
-use super::reader::{Found, Reader, damaged, find, focus, key, mark, path, proxy_at};
-use super::{OWNER, PLACE, light};
+use super::reader::{Found, Inner, Reader, above, damaged, find, focus, key, mark, path, proxy_at};
+use super::{ONES, OWNER, PLACE, light};
 use crate::raw;
 use crate::stack::{self, Failure, native};
 use crate::tables::copy::{push_key, push_scalar, room};
+use crate::tables::foreign;
 use crate::vm::Vm;
 
 /// Tables with at most so many places are read at once when they become warm.
@@ -136,7 +137,7 @@ pub(super) unsafe fn child(
     parent: c_int,
     key: c_int,
     cache: c_int,
-    place: Place,
+    inner: Inner,
 ) -> Result<(), Failure> {
     // SAFETY: by the caller. Stack: one proxy more.
     unsafe {
@@ -145,24 +146,30 @@ pub(super) unsafe fn child(
             return Ok(());
         }
         raw::pop(state);
-        new_child(state, reader, parent, key, cache, place)
+        new_child(state, reader, parent, key, cache, inner)
     }
 }
 
-/// [`child`], when the cache has none.
+/// [`child`], when the cache has none. A table with an identity may have been found elsewhere.
 unsafe fn new_child(
     state: *mut lua_State,
     reader: Reader,
     parent: c_int,
     key: c_int,
     cache: c_int,
-    place: Place,
+    inner: Inner,
 ) -> Result<(), Failure> {
     // SAFETY: as for `child`.
     unsafe {
+        if inner.is_one && push_one(state, reader, inner) {
+            raw::push(state, *raw::at(state, key));
+            ffi::lua_pushvalue(state, -2);
+            ffi::lua_rawset(state, cache);
+            return Ok(());
+        }
         ffi::lua_createtable(state, 0, 2);
         let proxy = raw::top(state);
-        let number = (light(PLACE), raw::Value::integer(mark(place, false)));
+        let number = (light(PLACE), raw::Value::integer(mark(inner.place, false)));
         match (proxy.as_table(), (*raw::at(state, parent)).as_table()) {
             (Some(new), Some(above))
                 if raw::is_new(new) && raw::fill_pair(new, number, (above, *raw::at(state, key))) =>
@@ -182,6 +189,49 @@ unsafe fn new_child(
         raw::push(state, *raw::at(state, key));
         raw::push(state, proxy);
         ffi::lua_rawset(state, cache);
+        if inner.is_one {
+            keep_one(state, reader, inner)?;
+        }
+        Ok(())
+    }
+}
+
+/// Pushes the proxy that a table with an identity has, if it has one.
+unsafe fn push_one(state: *mut lua_State, reader: Reader, inner: Inner) -> bool {
+    // SAFETY: nothing is allocated; two free slots. Stack: one proxy more, or nothing.
+    unsafe {
+        let Some(ones) = reader.ones() else { return false };
+        raw::push(state, raw::Value::table(ones));
+        if ffi::lua_rawgeti(state, -1, inner.place) == ffi::LUA_TTABLE {
+            ffi::lua_remove(state, -2);
+            return true;
+        }
+        ffi::lua_settop(state, -3);
+        false
+    }
+}
+
+/// Remembers the proxy on top for a table with an identity.
+unsafe fn keep_one(state: *mut lua_State, reader: Reader, inner: Inner) -> Result<(), Failure> {
+    // SAFETY: as for `child`; three free slots. Stack: unchanged in the end.
+    unsafe {
+        let proxy = ffi::lua_gettop(state);
+        match reader.ones() {
+            Some(ones) => raw::push(state, raw::Value::table(ones)),
+            None => {
+                reader.push(state);
+                ffi::lua_createtable(state, 0, 1);
+                ffi::lua_createtable(state, 0, 1);
+                ffi::lua_pushstring(state, c"v".as_ptr());
+                ffi::lua_setfield(state, -2, c"__mode".as_ptr());
+                ffi::lua_setmetatable(state, -2);
+                ffi::lua_pushvalue(state, -1);
+                ffi::lua_setiuservalue(state, proxy + 1, ONES);
+            }
+        }
+        ffi::lua_pushvalue(state, proxy);
+        ffi::lua_rawseti(state, -2, inner.place);
+        ffi::lua_settop(state, proxy);
         Ok(())
     }
 }
@@ -209,7 +259,7 @@ pub(super) unsafe fn warm(state: *mut lua_State, reader: Reader, proxy: c_int) -
             raw::push(state, cache);
             return Ok(());
         }
-        if ffi::lua_checkstack(state, 8) == 0 {
+        if ffi::lua_checkstack(state, 12) == 0 {
             return Err("stack overflow".into());
         }
         let known = ffi::lua_gettop(state) + 1;
@@ -330,7 +380,7 @@ unsafe fn revise(state: *mut lua_State, reader: Reader, proxy: c_int, cache: c_i
                 let (_, table) = focus(state, reader, proxy)?;
                 let found = find(reader, table, key)?;
                 let stays = match found {
-                    Found::Table(_) => ffi::lua_type(state, top) == ffi::LUA_TTABLE,
+                    Found::Table(inner) => is_child(state, reader, proxy, inner)?,
                     Found::Scalar(value) => value.is_some_and(|value| is_scalar(state, top, value)),
                 };
                 if !stays {
@@ -351,6 +401,39 @@ unsafe fn revise(state: *mut lua_State, reader: Reader, proxy: c_int, cache: c_i
     }
 }
 
+/// Whether the value on top, with its key below, is the proxy of this table of another proxy's: the one that it has if it has an
+/// identity, or else one that was made there.
+unsafe fn is_child(
+    state: *mut lua_State,
+    reader: Reader,
+    parent: c_int,
+    inner: Inner,
+) -> Result<bool, Failure> {
+    // SAFETY: as for `warm`. Stack: unchanged in the end.
+    unsafe {
+        let top = ffi::lua_gettop(state);
+        let Some(table) = (*raw::at(state, top)).as_table() else {
+            return Ok(false);
+        };
+        if inner.is_one && push_one(state, reader, inner) {
+            let is_same = (*raw::at(state, top + 1)).as_table() == Some(table);
+            ffi::lua_settop(state, top);
+            return Ok(is_same);
+        }
+        let Some((owner, name)) = above(table) else {
+            return Ok(false);
+        };
+        raw::push(state, name);
+        let is_there = (*raw::at(state, parent)).as_table() == Some(owner)
+            && ffi::lua_rawequal(state, top - 1, top + 1) != 0;
+        ffi::lua_settop(state, top);
+        if is_there && inner.is_one {
+            keep_one(state, reader, inner)?;
+        }
+        Ok(is_there)
+    }
+}
+
 /// Whether the value at `index` is this one.
 unsafe fn is_scalar(state: *mut lua_State, index: c_int, value: Value<'_>) -> bool {
     // SAFETY: nothing is converted in place. Stack: unchanged.
@@ -363,6 +446,12 @@ unsafe fn is_scalar(state: *mut lua_State, index: c_int, value: Value<'_>) -> bo
                 matches!(found.content(), raw::Content::Float(found) if found.to_bits() == float.to_bits())
             }
             Value::Text(text) => stack::bytes_at(state, index).is_some_and(|bytes| bytes == text),
+            Value::Object(object) => {
+                foreign::push(state, object);
+                let is_same = ffi::lua_rawequal(state, index, -1) != 0;
+                raw::pop(state);
+                is_same
+            }
             Value::Table(_) => false,
         }
     }

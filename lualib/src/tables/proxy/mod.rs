@@ -9,6 +9,8 @@
 //! | the proxy above | the key that it was found under there: how it finds itself again after an update |
 //! | `ROOT` | true, in a box: it is found at the top |
 //!
+//! A table with an identity, which may be found in several places, has one proxy, made where it was found first.
+//!
 //! A *cold* proxy has the reader's cold metatable, whose `__index` is native. The second read makes it *warm*: a metatable of its own
 //! whose `__index` is a plain table, the cache, of what has been read, so that Lua finds a value again by itself. The cache's own
 //! `__index` is native and fills it; it holds proxies weakly, and its owner under `OWNER`. An update makes all warm proxies cold
@@ -59,10 +61,12 @@ fn light(key: usize) -> *const c_void {
     std::ptr::from_ref(&KEYS[key]).cast()
 }
 
-/// User values of a reader: the metatable of cold proxies, that of caches, and the metatables of proxies that are or were warm.
+/// User values of a reader: the metatable of cold proxies, that of caches, the metatables of proxies that are or were warm, and, weakly,
+/// the proxies of tables with an identity, by number.
 const COLD: c_int = 1;
 const FILL: c_int = 2;
 const WARM: c_int = 3;
+const ONES: c_int = 4;
 
 native! {
     /// `box(image) -> box`
@@ -71,7 +75,7 @@ native! {
         unsafe {
             ffi::lua_settop(state, 1);
             image::at(state, 1)?;
-            let reader = ffi::lua_newuserdatauv(state, size_of::<Content>(), 3).cast::<Content>();
+            let reader = ffi::lua_newuserdatauv(state, size_of::<Content>(), 4).cast::<Content>();
             reader.write(Content { places: None, next: None });
             push_metatable(state);
             ffi::lua_setmetatable(state, 2);

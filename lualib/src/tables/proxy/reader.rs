@@ -2,10 +2,10 @@
 
 use std::ffi::c_int;
 
-use fulmar_sharedata::{Damaged, Image, KeyRef, MAX_DEPTH, Place, Places, Table};
+use fulmar_sharedata::{Damaged, Image, KeyRef, MAX_DEPTH, Place, Places, Spot, Table};
 use mlua::ffi::{self, lua_State};
 
-use super::{COLD, FILL, PLACE, ROOT, WARM, index, light};
+use super::{COLD, FILL, ONES, PLACE, ROOT, WARM, index, light};
 use crate::raw::{self, Userdata, Value};
 use crate::stack::{self, Failure};
 use crate::vm::Vm;
@@ -79,6 +79,18 @@ impl Reader {
     /// The metatables of proxies that are or were warm, by their proxies.
     pub(super) fn warm(self) -> Result<*const raw::Table, Failure> {
         self.table_of(WARM)
+    }
+
+    /// Pushes the userdata.
+    pub(super) unsafe fn push(self, state: *mut lua_State) {
+        // SAFETY: the userdata is live; a free slot. Stack: one value more.
+        unsafe { raw::push(state, Value::userdata(self.0)) };
+    }
+
+    /// The proxies of tables with an identity; none when none was touched since the last update.
+    pub(super) fn ones(self) -> Option<*const raw::Table> {
+        // SAFETY: the userdata is live.
+        unsafe { raw::user_value(self.0, ONES as u16) }.as_table()
     }
 
     /// A user value, which the debug library may replace.
@@ -183,7 +195,7 @@ unsafe fn refind(
 }
 
 /// The proxy that another was found in, and under which key.
-unsafe fn above(proxy: *const raw::Table) -> Option<(*const raw::Table, Value)> {
+pub(super) unsafe fn above(proxy: *const raw::Table) -> Option<(*const raw::Table, Value)> {
     // SAFETY: the proxy is live.
     unsafe {
         (0..raw::hash_len(proxy))
@@ -212,7 +224,7 @@ unsafe fn find_at(
         };
         raw::pop(state);
         Ok(match found {
-            Found::Table(place) => Some(place),
+            Found::Table(inner) => Some(inner.place),
             Found::Scalar(_) => None,
         })
     }
@@ -270,16 +282,31 @@ pub(super) unsafe fn key<'a>(state: *mut lua_State, index: c_int) -> Result<Opti
 /// What a table has under a key.
 pub(super) enum Found<'a> {
     Scalar(Option<fulmar_sharedata::Value<'a>>),
-    Table(Place),
+    Table(Inner),
+}
+
+/// A table found in another.
+#[derive(Clone, Copy)]
+pub(super) struct Inner {
+    pub(super) place: Place,
+    /// Whether it has an identity: then it may have a proxy already, from elsewhere.
+    pub(super) is_one: bool,
+}
+
+impl Inner {
+    #[inline]
+    pub(super) fn of(reader: Reader, spot: Spot) -> Result<Inner, Failure> {
+        let is_one = spot.is_one();
+        let place = reader.places()?.number(spot).ok_or_else(exhausted)?;
+        Ok(Inner { place, is_one })
+    }
 }
 
 /// Looks a key up.
 #[inline]
 pub(super) fn find<'a>(reader: Reader, table: Table<'a>, key: KeyRef<'_>) -> Result<Found<'a>, Failure> {
     Ok(match reader.places()?.find(table, key).map_err(damaged)? {
-        Some(fulmar_sharedata::Found::Table(spot)) => {
-            Found::Table(reader.places()?.number(spot).ok_or_else(exhausted)?)
-        }
+        Some(fulmar_sharedata::Found::Table(spot)) => Found::Table(Inner::of(reader, spot)?),
         Some(fulmar_sharedata::Found::Scalar(value)) => Found::Scalar(Some(value)),
         None => Found::Scalar(None),
     })

@@ -4,7 +4,7 @@ use fulmar_sharedata::Image;
 use mlua::ffi::{self, lua_State};
 
 use super::reader::Reader;
-use super::{OWNER, light};
+use super::{ONES, OWNER, light};
 use crate::raw;
 use crate::stack::{self, Failure, native};
 use crate::tables::{image, tables};
@@ -29,6 +29,10 @@ unsafe fn replace(state: *mut lua_State, reader: Reader, image: Image) -> Result
     // SAFETY: nothing is allocated, and the walk changes nothing that it walks over. Stack: unchanged in the end.
     unsafe {
         reader.places()?.replace(image);
+        reader.push(state);
+        ffi::lua_pushnil(state);
+        ffi::lua_setiuservalue(state, -2, ONES);
+        raw::pop(state);
         let (cold, index) = (reader.cold()?, (*Vm::of(state)).fixed.index);
         let top = ffi::lua_gettop(state);
         raw::push(state, raw::Value::table(reader.warm()?));

@@ -6,7 +6,7 @@ use fulmar_sharedata::{Found, Value};
 use mlua::ffi::{self, lua_State};
 
 use super::index::{child, warm};
-use super::reader::{Reader, damaged, exhausted, focus, key};
+use super::reader::{Inner, Reader, damaged, focus, key};
 use crate::raw;
 use crate::stack::{Failure, native};
 use crate::tables::copy::{push_key, push_scalar};
@@ -68,7 +68,7 @@ unsafe fn entry(
         let place = step.place;
         match step.value {
             Found::Table(spot) => {
-                let inner = reader.places()?.number(spot).ok_or_else(exhausted)?;
+                let inner = Inner::of(reader, spot)?;
                 push_key(state, step.key);
                 let key = raw::count(state);
                 warm(state, reader, proxy)?;
