@@ -132,12 +132,24 @@ pub(crate) unsafe fn enter(table: *const Table, name: *const Text, value: Value)
         if (*node).key_tag != NIL || (*table).flags & DUMMY != 0 || value.is_nil() || !is_new(table) {
             return false;
         }
+        write_entry(node, name, value);
+        (*table.cast_mut()).flags &= !LACKING;
+        true
+    }
+}
+
+/// Enters a pair into a free node.
+///
+/// # Safety
+/// The node is one of a table that [`is_new`]; key and value are of the same Lua state.
+#[inline(always)]
+pub(super) unsafe fn write_entry(node: *mut Node, name: *const Text, value: Value) {
+    // SAFETY: by the caller.
+    unsafe {
         (*node).value = value.payload;
         (*node).tag = value.tag;
         (*node).key_tag = SHORT_TEXT;
         (*node).key = name.cast_mut().cast();
-        (*table.cast_mut()).flags &= !LACKING;
-        true
     }
 }
 
@@ -190,5 +202,5 @@ pub(crate) unsafe fn replace_field(table: *const Table, name: *const Text, value
 /// The collector's mark of what it has looked at.
 const BLACK: u8 = 1 << 5;
 /// Flags of a table: no hash part of its own; metamethods that it lacks.
-const DUMMY: u8 = 1 << 6;
-const LACKING: u8 = DUMMY - 1;
+pub(super) const DUMMY: u8 = 1 << 6;
+pub(super) const LACKING: u8 = DUMMY - 1;

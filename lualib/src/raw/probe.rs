@@ -81,6 +81,7 @@ unsafe fn probe_values(state: *mut lua_State) -> bool {
         ];
         values.into_iter().for_each(|value| push(state, value));
         let mut same = ffi::lua_gettop(state) == 5
+            && super::stack::depth(state) == 6
             && ffi::lua_tointegerx(state, 1, ptr::null_mut()) == -7
             && ffi::lua_isinteger(state, 1) != 0
             && ffi::lua_type(state, 2) == ffi::LUA_TBOOLEAN

@@ -5,6 +5,7 @@ use std::ptr;
 
 use mlua::ffi::{self, lua_State};
 
+use super::room::used_bytes;
 use super::*;
 
 /// Closures, userdata and new tables, made by Lua and read here, and the other way round.
@@ -12,7 +13,11 @@ pub(super) unsafe fn probe(state: *mut lua_State) -> bool {
     // SAFETY: the caller's state has room, and memory for a few objects. Stack: unchanged.
     unsafe {
         let top = ffi::lua_gettop(state);
-        let same = probe_userdata(state) && probe_upvalues(state) && probe_new(state) && probe_entered(state);
+        let same = probe_userdata(state)
+            && probe_upvalues(state)
+            && probe_new(state)
+            && probe_entered(state)
+            && probe_room(state);
         ffi::lua_settop(state, top);
         same
     }
@@ -77,6 +82,111 @@ unsafe fn probe_upvalues(state: *mut lua_State) -> bool {
         ffi::lua_pushcclosure(state, bare, 0);
         ffi::lua_call(state, 0, 1);
         known && ffi::lua_toboolean(state, -1) != 0 && ffi::lua_toboolean(state, -2) != 0
+    }
+}
+
+/// Tables that are made and filled here are what Lua would have made: it finds everything in them, makes them longer, and has counted
+/// what it gives back.
+unsafe fn probe_room(state: *mut lua_State) -> bool {
+    let sizes = [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+        (3, 2),
+        (2, 3),
+        (7, 4),
+        (0, 5),
+        (5, 8),
+        (128, 9),
+        (4, 128),
+    ];
+    // SAFETY: as for `probe`. Stack: some values more.
+    unsafe {
+        let collected = || {
+            ffi::lua_gc(state, ffi::LUA_GCCOLLECT);
+            let counted = ffi::lua_gc(state, ffi::LUA_GCCOUNT) * 1024 + ffi::lua_gc(state, ffi::LUA_GCCOUNTB);
+            (counted as isize == used_bytes(state)).then_some(counted)
+        };
+        let top = ffi::lua_gettop(state);
+        // Names and numbers are entered once before, so that their strings are there.
+        probe_filled(state, 128, 128);
+        ffi::lua_settop(state, top);
+        let before = collected();
+        sizes.into_iter().all(|(items, pairs)| {
+            let same = probe_filled(state, items, pairs);
+            ffi::lua_settop(state, top);
+            same && before.is_some() && collected() == before
+        })
+    }
+}
+
+unsafe fn probe_filled(state: *mut lua_State, items: u32, pairs: u32) -> bool {
+    // SAFETY: as for `probe`, with the room that is asked for. Stack: some values more.
+    unsafe {
+        if !ensure(state, (items + 2 * pairs) as usize + 8) {
+            return false;
+        }
+        let at = ffi::lua_gettop(state) + 1;
+        for number in 0..items {
+            push(state, Value::integer(number.into()));
+        }
+        for number in 0..pairs {
+            // Every fourth key is a number, beyond those of the items.
+            let key = ffi::lua_Integer::from(number) + 1000;
+            ffi::lua_pushinteger(state, key);
+            if number % 4 != 3 {
+                ffi::lua_tolstring(state, -1, ptr::null_mut());
+            }
+            push(state, Value::integer(number.into()));
+        }
+        push_table(state, items, pairs);
+        let Some(table) = top(state).as_table() else {
+            return false;
+        };
+        let is_new = is_new(table);
+        gather(state, items, pairs);
+        let holds = |number: u32| {
+            let value = ffi::lua_tointegerx(state, -1, ptr::null_mut());
+            ffi::lua_settop(state, at);
+            value == ffi::lua_Integer::from(number)
+        };
+        let has_all = || {
+            let has_items = (0..items).all(|number| {
+                let kind = ffi::lua_rawgeti(state, at, ffi::lua_Integer::from(number) + 1);
+                holds(number) && kind == ffi::LUA_TNUMBER
+            });
+            has_items
+                && (0..pairs).all(|number| {
+                    ffi::lua_pushinteger(state, ffi::lua_Integer::from(number) + 1000);
+                    if number % 4 != 3 {
+                        ffi::lua_tolstring(state, -1, ptr::null_mut());
+                    }
+                    let kind = ffi::lua_rawget(state, at);
+                    holds(number) && kind == ffi::LUA_TNUMBER
+                })
+        };
+        let entries = || {
+            let mut entries = 0;
+            ffi::lua_pushnil(state);
+            while ffi::lua_next(state, at) != 0 {
+                entries += 1;
+                ffi::lua_settop(state, -2);
+            }
+            entries
+        };
+        let same = is_new
+            && ffi::lua_gettop(state) == at
+            && ffi::lua_rawlen(state, at) as u32 == items
+            && has_all()
+            && entries() == items + pairs
+            && array_len(table) == items as usize;
+        for number in [1, 2, 3] {
+            ffi::lua_pushboolean(state, 1);
+            ffi::lua_rawsetp(state, at, ptr::without_provenance(0x1000 * number));
+            ffi::lua_pushinteger(state, (items as usize + number - 1) as ffi::lua_Integer);
+            ffi::lua_rawseti(state, at, (items as usize + number) as ffi::lua_Integer);
+        }
+        same && has_all() && entries() == items + pairs + 6 && ffi::lua_rawlen(state, at) as u32 == items + 3
     }
 }
 

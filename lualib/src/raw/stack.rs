@@ -1,10 +1,11 @@
 //! The stack of a thread, and the call that runs on it.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 
 use mlua::ffi::{self, lua_State};
 
 use super::Link;
+use super::room::Global;
 use super::value::Value;
 
 /// The beginning of `lua_State`.
@@ -15,9 +16,10 @@ struct Thread {
     _allow_hook: u8,
     status: u8,
     top: *mut Value,
-    _global: *mut c_void,
+    global: *mut Global,
     call: *mut CallInfo,
     stack_last: *mut Value,
+    stack: *mut Value,
 }
 
 /// `CallInfo`.
@@ -36,6 +38,16 @@ struct CallInfo {
 #[inline(always)]
 fn thread(state: *mut lua_State) -> *mut Thread {
     state.cast()
+}
+
+/// What all threads of the state share.
+///
+/// # Safety
+/// `state` is live.
+#[inline(always)]
+pub(super) unsafe fn global(state: *mut lua_State) -> *mut Global {
+    // SAFETY: by (1).
+    unsafe { (*thread(state)).global }
 }
 
 /// The first argument of the running native: stack index 1.
@@ -99,6 +111,32 @@ pub(crate) unsafe fn ensure(state: *mut lua_State, slots: usize) -> bool {
             (*(*thread).call).top = (*thread).top.add(slots);
         }
         true
+    }
+}
+
+/// Whether so many slots more are beyond what a stack may ever have. If not, [`ensure`] refuses them for want of memory.
+///
+/// # Safety
+/// `state` is live.
+#[cold]
+pub(crate) unsafe fn is_overflow(state: *mut lua_State, slots: usize) -> bool {
+    /// `LUAI_MAXSTACK`.
+    const MOST: usize = 1_000_000;
+    // SAFETY: by (1).
+    unsafe { depth(state) + slots > MOST }
+}
+
+/// How many slots of the stack are taken.
+///
+/// # Safety
+/// `state` is live.
+pub(super) unsafe fn depth(state: *mut lua_State) -> usize {
+    // SAFETY: by (1); both lie in the thread's stack.
+    unsafe {
+        (*thread(state))
+            .top
+            .offset_from((*thread(state)).stack)
+            .unsigned_abs()
     }
 }
 

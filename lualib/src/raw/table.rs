@@ -12,9 +12,9 @@ pub(crate) struct Table {
     pub(super) kind: [u8; 2],
     pub(super) flags: u8,
     pub(super) log2_nodes: u8,
-    array_len: u32,
+    pub(super) array_len: u32,
     /// The middle of the array part: values lie before it, last first; a hint of 4 bytes and the tags behind it.
-    array: *mut Payload,
+    pub(super) array: *mut Payload,
     pub(super) nodes: *mut Node,
     pub(super) metatable: *mut c_void,
 }
@@ -106,11 +106,21 @@ pub(crate) unsafe fn item(table: *const Table, place: usize) -> Value {
 /// The table is live, `place` is below its [`array_len`], and `number` is an integer or a float.
 #[inline(always)]
 pub(crate) unsafe fn set_number(table: *const Table, place: usize, number: Value) {
+    // SAFETY: by the caller.
+    unsafe { set_item(table, place, number) }
+}
+
+/// Sets any value in the array part, without telling the collector.
+///
+/// # Safety
+/// As for [`set_number`]; the value is no object, or the table is new (see `fresh`) and of the same Lua state.
+#[inline(always)]
+pub(super) unsafe fn set_item(table: *const Table, place: usize, value: Value) {
     // SAFETY: as for `item`.
     unsafe {
         let middle = (*table).array;
-        *middle.sub(1 + place) = number.payload;
-        *middle.cast::<u8>().add(size_of::<u32>() + place) = number.tag;
+        *middle.sub(1 + place) = value.payload;
+        *middle.cast::<u8>().add(size_of::<u32>() + place) = value.tag;
     }
 }
 

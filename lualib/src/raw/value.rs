@@ -23,7 +23,7 @@ pub(crate) struct Value {
 pub(super) struct Payload(*mut c_void);
 
 impl Payload {
-    const NOTHING: Payload = Payload(ptr::null_mut());
+    pub(super) const NOTHING: Payload = Payload(ptr::null_mut());
 
     #[inline(always)]
     pub(super) fn integer(integer: i64) -> Payload {

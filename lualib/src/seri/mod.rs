@@ -7,8 +7,8 @@
 //! * `pack` walks Lua values into a scratch buffer, by `writer`; `pairs` is its cold path through `__pairs`.
 //! * `cache` remembers which Lua strings have a copy in the arena; `strings` makes Lua strings of received ones;
 //!   `flat` puts attached strings back into the stream.
-//! * `scan` checks a table's bytes before anything is built and counts its pairs; `unpack` builds, and finds what repeats in
-//!   `recent`.
+//! * `unpack` builds: a table when all that goes into it is on the stack, a large one at the size that `scan` finds by looking
+//!   ahead. What repeats it finds in `recent`.
 //!
 //! **Errors.** Lua raises by a long jump. `pack` never does: whatever may run Lua code or allocate in the state goes
 //! through a protected call, and the outcome is a `PackError` that owns nothing. `unpack` may (a full memory limit),

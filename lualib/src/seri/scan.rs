@@ -1,108 +1,85 @@
-//! A look ahead over one table: is it well formed, and how many pairs has each table in it?
+//! A look ahead over a table that is too large to be held on the stack before it is made: is it well formed, and how many pairs
+//! are to come? Such a table is then made at its final size. (Growing one pair at a time takes more than half of the time.)
 //!
-//! `unpack` runs this before it builds, so that a malformed stream costs no allocation and every table is created at
-//! its final size. (Growing one pair at a time takes more than half of the time of unpacking small tables.)
-//!
-//! The counts go to a fixed window on the stack, in the order in which the tables open, because anything with a
-//! destructor would leak when Lua raises. When the builder has used the window up, it scans on from where it is. The
-//! bytes scanned in all are bounded by a small multiple of the stream, then tables are built without counts.
+//! The bytes looked at in all are bounded by a small multiple of the stream; then tables are made without knowing.
 
 use super::format::{
     ATTACHMENT, BOOLEAN, F64, I32, I64, LONG_STRING, MAX_UNPACK_DEPTH, Malformed, NIL, NUMBER, POINTER,
     Reader, SHORT_STRING, TABLE, U8, U16, ZERO, split,
 };
 
-/// Tables whose counts one scan records.
-const WINDOW: usize = 128;
-/// How often each byte of the stream may be scanned on average.
+/// How often each byte of the stream may be looked at on average.
 const PASSES: usize = 4;
 
-/// Pair counts of the tables ahead.
-///
-/// # Invariants
-/// 1. `next <= recorded <= WINDOW`; `pairs[next..recorded]` belong to the tables that open next, in order.
-pub(super) struct Hints {
-    pairs: [u32; WINDOW],
-    next: usize,
-    recorded: usize,
+/// What may still be looked at.
+pub(super) struct Ahead {
     budget_bytes: usize,
 }
 
-impl Hints {
+impl Ahead {
     pub(super) fn new(stream_bytes: usize) -> Self {
         Self {
-            pairs: [0; WINDOW],
-            next: 0,
-            recorded: 0,
             budget_bytes: stream_bytes.saturating_mul(PASSES),
         }
     }
 
-    /// The number of pairs in the table whose head (with this cookie) was just read from `reader`, which stays where
-    /// it is. Zero when it is not worth knowing any more. A table that no table of this stream encloses is always
-    /// scanned to its end, so its whole content is known to be well formed.
-    #[inline]
-    pub(super) fn pairs_of(&mut self, reader: &Reader<'_>, cookie: u8, depth: u32) -> Result<u32, Malformed> {
-        if self.next == self.recorded {
-            if depth > 0 && self.budget_bytes == 0 {
-                return Ok(0);
-            }
-            self.next = 0;
-            self.recorded = 0;
-            let mut ahead = reader.clone();
-            self.table(&mut ahead, cookie, depth)?;
-            self.budget_bytes = self.budget_bytes.saturating_sub(reader.left() - ahead.left());
+    /// How many pairs are to come in a table of which `reader` has `items` items and some pairs before it; it stays where it
+    /// is. None when that is not worth knowing any more. Whatever is to come is well formed then.
+    #[cold]
+    pub(super) fn pairs(
+        &mut self,
+        reader: &Reader<'_>,
+        items: u32,
+        depth: u32,
+    ) -> Result<Option<u32>, Malformed> {
+        if self.budget_bytes == 0 {
+            return Ok(None);
         }
-        let pairs = self.pairs[self.next];
-        self.next += 1;
-        Ok(pairs)
+        let mut ahead = reader.clone();
+        let pairs = rest(&mut ahead, items, depth)?;
+        self.budget_bytes = self.budget_bytes.saturating_sub(reader.left() - ahead.left());
+        Ok(Some(pairs))
     }
+}
 
-    #[inline(never)]
-    fn table(&mut self, reader: &mut Reader<'_>, cookie: u8, depth: u32) -> Result<(), Malformed> {
-        if depth >= MAX_UNPACK_DEPTH {
-            return Err(reader.malformed());
-        }
-        let slot = self.recorded;
-        self.recorded = WINDOW.min(slot + 1);
-        for _ in 0..reader.item_count(cookie)? {
-            let head = reader.head()?;
-            self.value(reader, head, depth + 1)?;
-        }
-        let mut pairs = 0u32;
-        loop {
-            let key = reader.head()?;
-            if split(key).0 == NIL {
-                break;
-            }
-            self.value(reader, key, depth + 1)?;
-            let value = reader.head()?;
-            self.value(reader, value, depth + 1)?;
-            pairs = pairs.saturating_add(1);
-        }
-        if let Some(count) = self.pairs.get_mut(slot) {
-            *count = pairs;
-        }
-        Ok(())
+/// Reads the rest of a table, and counts its pairs.
+fn rest(reader: &mut Reader<'_>, items: u32, depth: u32) -> Result<u32, Malformed> {
+    for _ in 0..items {
+        let head = reader.head()?;
+        value(reader, head, depth + 1)?;
     }
-
-    #[inline(always)]
-    fn value(&mut self, reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
-        match LENGTHS[usize::from(head)] {
-            UNKNOWN => self.other(reader, head, depth),
-            len => reader.bytes(usize::from(len)).map(drop),
+    let mut pairs = 0u32;
+    loop {
+        let key = reader.head()?;
+        if split(key).0 == NIL {
+            return Ok(pairs);
         }
+        value(reader, key, depth + 1)?;
+        let head = reader.head()?;
+        value(reader, head, depth + 1)?;
+        pairs = pairs.saturating_add(1);
     }
+}
 
-    /// A value whose head alone does not say how long it is.
-    fn other(&mut self, reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
-        let (kind, cookie) = split(head);
-        match kind {
-            LONG_STRING => reader.long_string(cookie).map(drop),
-            TABLE => self.table(reader, cookie, depth),
-            ATTACHMENT => reader.attachment(),
-            _ => Err(reader.malformed()),
+#[inline(always)]
+fn value(reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
+    match LENGTHS[usize::from(head)] {
+        UNKNOWN => other(reader, head, depth),
+        len => reader.bytes(usize::from(len)).map(drop),
+    }
+}
+
+/// A value whose head alone does not say how long it is.
+fn other(reader: &mut Reader<'_>, head: u8, depth: u32) -> Result<(), Malformed> {
+    let (kind, cookie) = split(head);
+    match kind {
+        LONG_STRING => reader.long_string(cookie).map(drop),
+        TABLE if depth < MAX_UNPACK_DEPTH => {
+            let items = reader.item_count(cookie)?;
+            rest(reader, items, depth).map(drop)
         }
+        ATTACHMENT => reader.attachment(),
+        _ => Err(reader.malformed()),
     }
 }
 

@@ -17,7 +17,7 @@ use super::format::{
     SHORT_STRING, TABLE, head, split,
 };
 use super::recent::RecentStrings;
-use super::scan::Hints;
+use super::scan::Ahead;
 use super::strings::ExternalStrings;
 use crate::raw;
 
@@ -36,6 +36,9 @@ pub enum UnpackError {
     /// More values than a Lua stack holds.
     #[error("stack overflow (too many values to unpack)")]
     Stack,
+    /// No memory to make a Lua stack longer.
+    #[error("not enough memory")]
+    Memory,
 }
 
 /// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
@@ -65,7 +68,7 @@ pub unsafe fn unpack(
     let mut builder = Builder {
         state,
         reader,
-        hints: None,
+        ahead: Ahead::new(bytes.len()),
         attachments,
         strings,
         recent,
@@ -83,15 +86,27 @@ pub unsafe fn unpack(
 const VALUE_SLOTS: c_int = 16;
 /// Slots that a table needs while it is filled: itself, a key, a value, and one for whatever Lua pushes.
 const TABLE_SLOTS: usize = 4;
+/// How many items, and how many pairs, the stack holds until their table is made, at its final size. Of a larger one the scan
+/// tells how large.
+const MOST_HELD: u32 = 128;
+/// For so many pairs room is made at once.
+const PAIRS_AT_ONCE: u32 = 8;
 
 /// Head of the only value that Lua refuses as a key though it is not nil.
 const FLOAT_HEAD: u8 = head(NUMBER, F64);
+
+/// What the stack holds of a table that is not made yet.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    items: u32,
+    pairs: u32,
+}
 
 /// One run over a stream. Has no destructor, because Lua may jump out of it.
 struct Builder<'a> {
     state: *mut ffi::lua_State,
     reader: Reader<'a>,
-    hints: Option<Hints>,
+    ahead: Ahead,
     attachments: Option<Attachments<'a>>,
     strings: &'a ExternalStrings,
     recent: RecentStrings,
@@ -106,8 +121,8 @@ impl<'a> Builder<'a> {
         while let Some(head) = self.reader.next_head() {
             // SAFETY: `unpack`'s contract. Stack: + one value for each turn, room ensured before.
             unsafe {
-                if count % VALUE_SLOTS == 0 && !raw::ensure(self.state, VALUE_SLOTS as usize + TABLE_SLOTS) {
-                    return Err(UnpackError::Stack);
+                if count % VALUE_SLOTS == 0 {
+                    self.ensure(VALUE_SLOTS as usize + TABLE_SLOTS)?;
                 }
                 self.value(head, 0)?;
             }
@@ -201,25 +216,82 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Pushes a table whose head was just read.
+    /// Pushes a table whose head was just read: its items and pairs first, and then the table around them.
     unsafe fn table(&mut self, cookie: u8, depth: u32) -> Result<(), UnpackError> {
         if depth >= MAX_UNPACK_DEPTH {
             return Err(self.reader.malformed().into());
         }
-        let stream_bytes = self.reader.left();
-        let hints = self.hints.get_or_insert_with(|| Hints::new(stream_bytes));
-        let pairs = hints.pairs_of(&self.reader, cookie, depth)?;
         let items = self.reader.item_count(cookie)?;
-        // SAFETY: `unpack`'s contract. Stack: + the table; while it is filled, an item or a key and a value above.
-        // The scan of the outermost table has seen every item and pair, so the sizes are bounded by the stream.
+        // SAFETY: `unpack`'s contract. Stack: + the items, keys and values, at last + the table instead.
         unsafe {
-            if !raw::ensure(self.state, TABLE_SLOTS) {
-                return Err(UnpackError::Stack);
+            if items > MOST_HELD {
+                return self.large(items, Held::default(), depth);
             }
-            ffi::lua_createtable(self.state, items as c_int, pairs.min(c_int::MAX as u32) as c_int);
-            if items > 0 {
-                self.items(items, depth)?;
+            let mut held = Held { items, pairs: 0 };
+            self.ensure_pairs(items)?;
+            for _ in 0..items {
+                let head = self.reader.head()?;
+                self.value(head, depth + 1)?;
             }
+            loop {
+                let key = self.reader.head()?;
+                if split(key).0 == NIL {
+                    break;
+                }
+                self.key(key, depth + 1)?;
+                let value = self.reader.head()?;
+                self.value(value, depth + 1)?;
+                held.pairs += 1;
+                if held.pairs.is_multiple_of(PAIRS_AT_ONCE) {
+                    if held.pairs == MOST_HELD {
+                        return self.large(0, held, depth);
+                    }
+                    self.ensure_pairs(0)?;
+                }
+            }
+            raw::push_table(self.state, items, held.pairs);
+            raw::gather(self.state, items, held.pairs);
+        }
+        Ok(())
+    }
+
+    /// Makes room for items, some pairs, and the table.
+    #[inline(always)]
+    unsafe fn ensure_pairs(&self, items: u32) -> Result<(), UnpackError> {
+        // SAFETY: `unpack`'s contract.
+        unsafe { self.ensure((items + 2 * PAIRS_AT_ONCE) as usize + TABLE_SLOTS) }
+    }
+
+    /// Makes room on the stack.
+    #[inline(always)]
+    unsafe fn ensure(&self, slots: usize) -> Result<(), UnpackError> {
+        // SAFETY: `unpack`'s contract.
+        unsafe {
+            if raw::ensure(self.state, slots) {
+                Ok(())
+            } else if raw::is_overflow(self.state, slots) {
+                Err(UnpackError::Stack)
+            } else {
+                Err(UnpackError::Memory)
+            }
+        }
+    }
+
+    /// Pushes a table of which some is held on the stack, and `items` items and some pairs are to come.
+    #[cold]
+    unsafe fn large(&mut self, items: u32, held: Held, depth: u32) -> Result<(), UnpackError> {
+        // The sizes are bounded by the stream: what the scan has not seen is not believed.
+        let (more_items, more_pairs) = match self.ahead.pairs(&self.reader, items, depth)? {
+            Some(pairs) => (items, pairs),
+            None => (0, 0),
+        };
+        let pairs = held.pairs.saturating_add(more_pairs);
+        // SAFETY: `unpack`'s contract. Stack: - what is held, + the table; while it is filled, an item or a key and a value above.
+        unsafe {
+            self.ensure(TABLE_SLOTS)?;
+            raw::push_table(self.state, held.items + more_items, pairs);
+            raw::gather(self.state, held.items, held.pairs);
+            self.items(items, depth)?;
             loop {
                 let key = self.reader.head()?;
                 if split(key).0 == NIL {
@@ -251,7 +323,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Reads the items of the new table on top, whose array part has just their number of places.
+    /// Reads the items of the new table on top.
     unsafe fn items(&mut self, items: u32, depth: u32) -> Result<(), UnpackError> {
         // SAFETY: `unpack`'s contract. The table is on the stack, so it lives; its array part does not change while only its
         // own items are set. Stack: unchanged; one item at a time above the table.

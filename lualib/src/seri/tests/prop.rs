@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::format::{MANY_ITEMS, NIL, TABLE, head};
 use super::state::State;
 use super::value::Value;
 
@@ -40,7 +41,62 @@ fn near_stream() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop_oneof![4 => heads, 1 => any::<u8>()], 0..200)
 }
 
+/// Tables of any size as no packer writes them: keys repeat, lie among the items, and have nil values.
+fn odd_table() -> impl Strategy<Value = (Vec<Value>, Vec<(Value, Value)>)> {
+    let key = prop_oneof![
+        4 => (0..400u32).prop_map(|number| Value::String(format!("key{number}").into_bytes())),
+        1 => (1..300i64).prop_map(Value::Integer),
+        1 => (0..9u8).prop_map(|number| Value::Float((f64::from(number) + 0.5).to_bits())),
+        1 => Just(Value::Boolean(true)),
+        1 => (40..60usize).prop_map(|len| Value::String(vec![b'x'; len])),
+    ];
+    let value = prop_oneof![
+        8 => any::<i64>().prop_map(Value::Integer),
+        4 => (0..9u32).prop_map(|number| Value::String(format!("value{number}").into_bytes())),
+        1 => Just(Value::Table(vec![(Value::Integer(1), Value::Boolean(false))])),
+    ];
+    let nil = prop_oneof![9 => value.clone(), 1 => Just(Value::Nil)].boxed();
+    let value = prop_oneof![1 => Just(value.boxed()), 1 => Just(nil)];
+    let size = || prop_oneof![4 => 0..8usize, 2 => 0..40usize, 1 => 0..300usize];
+    (size(), size(), value).prop_flat_map(move |(items, pairs, value)| {
+        (
+            prop::collection::vec(value.clone(), items),
+            prop::collection::vec((key.clone(), value), pairs),
+        )
+    })
+}
+
+/// The stream of a table, by way of what the packer makes of its parts.
+fn stream(state: &State, items: &[Value], pairs: &[(Value, Value)]) -> Vec<u8> {
+    let mut stream = match items.len() {
+        len @ 0..31 => vec![head(TABLE, len as u8)],
+        len => {
+            let mut stream = vec![head(TABLE, MANY_ITEMS)];
+            stream.extend(state.pack_values(&[Value::Integer(len as i64)]));
+            stream
+        }
+    };
+    stream.extend(state.pack_values(items));
+    for (key, value) in pairs {
+        stream.extend(state.pack_values(&[key.clone(), value.clone()]));
+    }
+    stream.push(head(NIL, 0));
+    stream
+}
+
 proptest! {
+    #[test]
+    fn the_last_value_of_a_key_counts(tables in prop::collection::vec(odd_table(), 1..3)) {
+        let state = State::new();
+        let (mut bytes, mut expected) = (Vec::new(), Vec::new());
+        for (items, pairs) in &tables {
+            bytes.extend(stream(&state, items, pairs));
+            let items = items.iter().enumerate().map(|(place, item)| (Value::Integer(place as i64 + 1), item.clone()));
+            expected.push(Value::Table(items.chain(pairs.iter().cloned()).collect()).canonical());
+        }
+        prop_assert_eq!(state.unpack(&bytes), Ok(expected));
+    }
+
     #[test]
     fn values_come_back(values in prop::collection::vec(value(), 0..6)) {
         let state = State::new();
