@@ -74,8 +74,9 @@ mod public {
     };
     pub use crate::random::Random;
     pub use crate::service::{
-        Context, Module, Notice, Placement, Service, ServiceOptions, ServiceStats, SignalTarget,
+        Context, Module, Notice, Placement, Route, Service, ServiceOptions, ServiceStats, SignalTarget,
     };
+    pub use crate::session::SessionBlock;
 }
 #[cfg(not(loom))]
 pub use public::*;

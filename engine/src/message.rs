@@ -144,6 +144,7 @@ unsafe impl Send for Message {}
 
 impl Message {
     /// Wraps `body` in an envelope. The body comes back when the arena has no block for it.
+    #[inline]
     pub(crate) fn new(
         arena: Arena,
         source: Handle,

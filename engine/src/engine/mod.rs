@@ -317,6 +317,12 @@ impl Engine {
         self.0.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the two are handles of one engine.
+    #[inline]
+    pub(crate) fn is_same(&self, other: &Engine) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(crate) fn owed(&self) -> MutexGuard<'_, Vec<Owed>> {
         self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
     }

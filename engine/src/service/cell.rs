@@ -191,6 +191,7 @@ impl Task {
     }
 
     /// Gives the service its turn of up to `budget` messages. The task comes back when there is more to do.
+    #[inline(always)]
     pub(crate) fn run(self, slot: &Slot, meter: &Meter, budget: u64) -> Option<Task> {
         // SAFETY: a task is the turn, and it is gone unless the turn is handed back.
         match unsafe { self.cell().turn(slot, meter, budget) } {

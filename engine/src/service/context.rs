@@ -10,11 +10,13 @@ use fulmar_arena::{BufMut, LoanError};
 
 use super::cell::ServiceCell;
 use super::notice::Notice;
+use super::route::Route;
 use crate::engine::Engine;
 use crate::error::{SendError, SendFailure};
 use crate::handle::Handle;
 use crate::message::{Body, Message, MessageType, RemoteName};
 use crate::net::OwnSockets;
+use crate::session::SessionBlock;
 
 /// A service's view of the engine.
 ///
@@ -76,6 +78,11 @@ impl Context {
         self.cell.sessions.next()
     }
 
+    /// The next 64 session numbers of the service, for whoever draws them one by one without an atomic operation for each.
+    pub fn session_block(&self) -> SessionBlock {
+        self.cell.sessions.block()
+    }
+
     /// A block for a message body, charged to this service until it is sent. Its content is unspecified.
     ///
     /// # Errors
@@ -129,6 +136,24 @@ impl Context {
         body: Body,
     ) -> Result<(), SendError> {
         self.engine().send(source, to, message_type, session, body)
+    }
+
+    /// [`Context::send_as`] for who keeps sending to the same service: `route` remembers the way.
+    ///
+    /// # Errors
+    /// As [`Context::send`].
+    #[inline]
+    pub fn send_along(
+        &self,
+        route: &mut Route,
+        source: Handle,
+        to: Handle,
+        message_type: MessageType,
+        session: i32,
+        body: Body,
+    ) -> Result<(), SendError> {
+        self.engine()
+            .send_by(Some(route), source, to, message_type, session, body)
     }
 
     /// Sends to a name: `:hex`, `.local`, or a global name, which the harbor service resolves or keeps until it can.

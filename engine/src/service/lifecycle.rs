@@ -105,6 +105,7 @@ impl ServiceCell {
     ///
     /// # Safety
     /// The caller holds the turn, and gives it up unless the answer is [`TurnEnd::Again`].
+    #[inline(always)]
     pub(crate) unsafe fn turn(&self, slot: &Slot, meter: &Meter, mut budget: u64) -> TurnEnd {
         let cx = Context::borrow(self);
         meter.begin(&self.counters);
@@ -132,6 +133,7 @@ impl ServiceCell {
     }
 
     /// Handles `batch` messages, or fewer when a sender is late to link one or the service ends. Says how many.
+    #[inline(always)]
     fn batch(&self, cx: &Context, run: &mut Run, slot: &Slot, units: u64, batch: u64) -> u64 {
         if let Some(length) = run.overload.observe(units - 1) {
             cx.log(format!("error: May overload, message queue length = {length}"));

@@ -18,6 +18,7 @@ mod cell;
 mod context;
 mod lifecycle;
 mod notice;
+mod route;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub(crate) use cell::{Counters, Lane, ServiceCell, Task};
 pub use context::{Context, ServiceStats};
 pub(crate) use lifecycle::TurnEnd;
 pub use notice::Notice;
+pub use route::Route;
 
 use crate::error::StartError;
 use crate::mailbox::MailboxLimit;

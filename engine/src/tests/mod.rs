@@ -24,4 +24,6 @@ mod prop_mailbox;
 #[cfg(not(loom))]
 mod prop_table;
 #[cfg(not(loom))]
+mod route;
+#[cfg(not(loom))]
 mod threads;

@@ -29,14 +29,16 @@ pub(super) struct Probe {
 impl Probe {
     /// Starts a probe.
     pub(super) fn spawn(engine: &Engine) -> Probe {
+        Probe::spawn_with(engine, ServiceOptions::default())
+    }
+
+    pub(super) fn spawn_with(engine: &Engine, options: ServiceOptions) -> Probe {
         let (cx, seen) = (Arc::default(), Arc::default());
         let service = Recorder {
             cx: Arc::clone(&cx),
             seen: Arc::clone(&seen),
         };
-        engine
-            .spawn(service, ServiceOptions::default())
-            .expect("a probe starts");
+        engine.spawn(service, options).expect("a probe starts");
         let cx = cx
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -1,0 +1,41 @@
+//! A sender's memory of where it sent to last.
+
+use fulmar_arena::sync::Arc;
+
+use super::cell::ServiceCell;
+use crate::engine::Engine;
+use crate::handle::Handle;
+use crate::post::counted;
+
+/// The way to a service that one sender keeps sending to: spares each send the look-up of the handle, and the pin that it takes.
+///
+/// It is found at the second send in a row to the same service, so that who sends to many pays nothing for it. It keeps the empty
+/// shell of a service that has ended until it finds another. See [`Context::send_along`](super::Context::send_along).
+#[derive(Default)]
+pub struct Route {
+    /// Whom the last send was for.
+    last: Option<Handle>,
+    cell: Option<Arc<ServiceCell>>,
+}
+
+impl Route {
+    /// The service, if this leads to it. Not to one that is retired: whose handle is gone must not be found by it.
+    #[inline]
+    pub(crate) fn to(&mut self, engine: &Engine, to: Handle) -> Option<&ServiceCell> {
+        let cell = self.cell.as_deref()?;
+        if cell.handle != to || !cell.engine.is_same(engine) || cell.mailbox.state.snapshot().closing {
+            return None;
+        }
+        self.last = Some(to);
+        Some(cell)
+    }
+
+    /// Takes note of a service that was found for `to`, while its finder is pinned.
+    pub(crate) fn note(&mut self, to: Handle, cell: &ServiceCell) {
+        if self.last == Some(to) {
+            self.cell = Some(counted(cell));
+        } else {
+            self.last = Some(to);
+        }
+    }
+}
