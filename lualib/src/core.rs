@@ -115,8 +115,8 @@ unsafe fn send_at(state: *mut lua_State, source: Option<Handle>, kind: MessageTy
         ffi::lua_settop(state, index + 2);
         let body = take_body(vm, state, index + 1)?;
         let to = destination(state, 1)?;
-        let session = asked.unwrap_or_else(|| (*vm).context.new_session());
-        let sent = send_body(&*vm, &to, source, kind, session, body);
+        let session = asked.unwrap_or_else(|| (*vm).new_session());
+        let sent = send_body(&mut *vm, &to, source, kind, session, body);
         Ok(push_sent(state, sent, session))
     }
 }

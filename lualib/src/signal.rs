@@ -142,8 +142,11 @@ impl Running {
 
 /// `lua_resume` with the thread marked as running, and its processor time counted when somebody wants to know it.
 ///
+/// Inlined, as all of its callers up to the worker's loop are: see "Returns after a yield" in `ARCHITECTURE.md`.
+///
 /// # Safety
 /// As for `lua_resume`.
+#[inline(always)]
 pub(crate) unsafe fn resume(
     vm: *mut Vm,
     thread: *mut lua_State,

@@ -10,7 +10,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use fulmar_arena::Arena;
-use fulmar_engine::Context;
+use fulmar_engine::{Context, Route};
 use mlua::ffi::{self, lua_State};
 
 use crate::buffers::Buffers;
@@ -34,6 +34,8 @@ pub(crate) struct Vm {
     /// What is in some of its slots, by address.
     pub(crate) fixed: Fixed,
     pub(crate) context: Context,
+    /// The ways to whom it asked and whom it answered last.
+    pub(crate) routes: [Route; 2],
     pub(crate) node: Arc<Node>,
     pub(crate) arena: Arena,
     pub(crate) packer: Packer,
@@ -250,6 +252,7 @@ impl Vm {
             script_blocks: 0,
             asked_limit: None,
             context,
+            routes: Default::default(),
             node,
             arena,
             memory,

@@ -23,20 +23,38 @@ pub(crate) struct Delivery {
     pub(crate) body: DeliveryBody,
 }
 
+/// A delivery without its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Head {
+    pub(super) message_type: MessageType,
+    pub(super) session: i32,
+    pub(super) source: Handle,
+}
+
+impl Head {
+    pub(super) fn of(delivery: &Delivery) -> Head {
+        Head {
+            message_type: delivery.message_type,
+            session: delivery.session,
+            source: delivery.source,
+        }
+    }
+
+    /// The request; none when no answer is wanted.
+    pub(super) fn request(self) -> Option<Request> {
+        (self.session != 0).then_some(Request {
+            session: self.session,
+            source: self.source,
+        })
+    }
+}
+
 /// The bytes of a delivery.
 pub(crate) enum DeliveryBody {
     /// Still the engine's: nobody in Lua has a pointer to it.
     Message(Message),
     /// Lua code holds the pointer (a message function of its own, or after [`expose`]).
     Script { data: *const u8, len: usize },
-}
-
-/// The request of a delivery; none when no answer is wanted.
-pub(super) fn request_of(delivery: &Delivery) -> Option<Request> {
-    (delivery.session != 0).then_some(Request {
-        session: delivery.session,
-        source: delivery.source,
-    })
 }
 
 /// Pushes the delivery as Lua sees it: pointer and size. The block then belongs to the script until the turn ends.

@@ -25,7 +25,7 @@ unsafe extern "C-unwind" fn leave(state: *mut lua_State) -> c_int {
         let watched = watched(&*vm);
         super::fork::end_all(vm, state);
         super::reply::refuse_all(&mut *vm);
-        forsake(&*vm, &watched);
+        forsake(&mut *vm, &watched);
         drop(watched);
         (*vm).tasks.mode = CallbackMode::Native;
         (*vm).tasks.left = true;
@@ -78,7 +78,7 @@ fn watched(vm: &Vm) -> Vec<Destination> {
 }
 
 /// Tells them that it is gone: PTYPE_ERROR, session 0.
-fn forsake(vm: &Vm, watched: &[Destination]) {
+fn forsake(vm: &mut Vm, watched: &[Destination]) {
     for to in watched {
         send_body(vm, to, None, MessageType::ERROR, 0, Body::Empty);
     }

@@ -33,7 +33,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use fulmar_engine::{Body, Handle, Message, MessageType};
+use fulmar_engine::{Body, Handle, Message, MessageType, SessionBlock};
 use mlua::ffi::{self, lua_State};
 
 use self::waits::Waits;
@@ -222,6 +222,7 @@ pub(crate) struct Tasks {
     vacant: Vec<TaskId>,
     by_thread: FastMap<usize, TaskId>,
     waits: Waits,
+    sessions: SessionBlock,
     woken: VecDeque<TaskId>,
     failed: VecDeque<TaskId>,
     forks: VecDeque<Fork>,
@@ -271,6 +272,7 @@ impl Tasks {
             vacant: Vec::new(),
             by_thread: FastMap::default(),
             waits: Waits::default(),
+            sessions: SessionBlock::default(),
             woken: VecDeque::new(),
             failed: VecDeque::new(),
             forks: VecDeque::new(),
@@ -323,11 +325,13 @@ impl Tasks {
 
 impl Vm {
     /// A session number that nothing waits for. Numbers wrap; long waits are common, so live ones are skipped.
-    fn new_session(&mut self) -> i32 {
+    #[inline]
+    pub(crate) fn new_session(&mut self) -> i32 {
         loop {
-            let session = self.context.new_session();
-            if !self.tasks.waits.contains(session) {
-                return session;
+            match self.tasks.sessions.next() {
+                Some(session) if !self.tasks.waits.contains(session) => return session,
+                Some(_) => {}
+                None => self.tasks.sessions = self.context.session_block(),
             }
         }
     }

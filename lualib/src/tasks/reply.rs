@@ -49,12 +49,12 @@ unsafe fn answer(vm: *mut Vm, request: super::Request, body: Body) -> bool {
         if current != super::NO_TASK && matches!((*vm).tasks.task(current).tag, Tag::On(_)) {
             super::trace::event(&*vm, current, "response");
         }
-        deliver(&*vm, request, body)
+        deliver(&mut *vm, request, body)
     }
 }
 
 /// Sends an answer; a refused one becomes an error, so that the requester does not wait.
-fn deliver(vm: &Vm, request: super::Request, body: Body) -> bool {
+fn deliver(vm: &mut Vm, request: super::Request, body: Body) -> bool {
     let to = Destination::Handle(request.source);
     match send_body(vm, &to, None, MessageType::RESPONSE, request.session, body) {
         Sent::Delivered => true,
@@ -201,8 +201,8 @@ native! {
             };
             let sent = match body {
                 _ if response.dead => false,
-                Some(body) => deliver(&*vm, response.request, body),
-                None => refuse(&*vm, response.request),
+                Some(body) => deliver(&mut *vm, response.request, body),
+                None => refuse(&mut *vm, response.request),
             };
             ffi::lua_pushboolean(state, sent.into());
             Ok(1)
@@ -227,7 +227,7 @@ unsafe fn pack_response(vm: *mut Vm, state: *mut lua_State) -> Result<Body, Fail
     }
 }
 
-fn refuse(vm: &Vm, request: super::Request) -> bool {
+fn refuse(vm: &mut Vm, request: super::Request) -> bool {
     let to = Destination::Handle(request.source);
     send_body(vm, &to, None, MessageType::ERROR, request.session, Body::Empty) == Sent::Delivered
 }

@@ -61,6 +61,7 @@ impl Wait {
 ///
 /// # Safety
 /// `state` is valid; nothing is converted and nothing raises.
+#[inline(always)]
 pub(crate) unsafe fn destination(state: *mut lua_State, index: c_int) -> Result<Destination, Failure> {
     // SAFETY: reads of stack values. Stack: unchanged.
     unsafe {
@@ -70,6 +71,15 @@ pub(crate) unsafe fn destination(state: *mut lua_State, index: c_int) -> Result<
         {
             return Ok(Destination::Handle(Handle::from_bits(bits as u32)));
         }
+        other_destination(state, index)
+    }
+}
+
+/// A destination that is no integer.
+#[cold]
+unsafe fn other_destination(state: *mut lua_State, index: c_int) -> Result<Destination, Failure> {
+    // SAFETY: as for `destination`.
+    unsafe {
         match ffi::lua_type(state, index) {
             ffi::LUA_TNUMBER => {
                 let bits = ffi::lua_tointegerx(state, index, ptr::null_mut()) as u32;
@@ -102,7 +112,7 @@ pub(crate) enum Sent {
 
 /// Sends in the name of `source`, or of the service itself.
 pub(crate) fn send_body(
-    vm: &Vm,
+    vm: &mut Vm,
     to: &Destination,
     source: Option<Handle>,
     message_type: MessageType,
@@ -111,7 +121,11 @@ pub(crate) fn send_body(
 ) -> Sent {
     let source = source.unwrap_or(vm.context.handle());
     let result = match to {
-        Destination::Handle(handle) => vm.context.send_as(source, *handle, message_type, session, body),
+        Destination::Handle(to) => {
+            let route = &mut vm.routes[usize::from(message_type.is_reply())];
+            vm.context
+                .send_along(route, source, *to, message_type, session, body)
+        }
         Destination::Name(name) => vm.context.send_name_as(source, name, message_type, session, body),
     };
     match result.map_err(|error| error.reason) {
@@ -169,7 +183,7 @@ pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int)
 ///
 /// # Safety
 /// `state` runs protected, with a free slot. May raise through the protocol's own `pack`; no value with a destructor is alive then.
-#[inline]
+#[inline(always)]
 unsafe fn pack(
     vm: *mut Vm,
     state: *mut lua_State,
@@ -197,6 +211,7 @@ unsafe fn pack(
 ///
 /// # Safety
 /// As for [`pack`]: a `__pairs` metamethod may raise.
+#[inline(always)]
 pub(super) unsafe fn pack_values(
     vm: *mut Vm,
     state: *mut lua_State,
@@ -293,7 +308,8 @@ unsafe fn request(
     let vm = unsafe { &mut *vm };
     let current = vm.tasks.current;
     if let Tag::On(tag) = &vm.tasks.list[current as usize].tag {
-        super::trace::send_tag(vm, to, tag);
+        let tag = tag.clone();
+        super::trace::send_tag(vm, to, &tag);
     }
     let session = vm.new_session();
     match send_body(vm, to, None, message_type, session, body) {
@@ -426,7 +442,7 @@ unsafe fn prepare_tracecall(state: *mut lua_State) -> Outcome {
         (*vm)
             .context
             .log(super::trace::line(&*vm, &tag, "tracecall begin"));
-        super::trace::send_tag(&*vm, &to, &tag);
+        super::trace::send_tag(&mut *vm, &to, &tag);
         let current = (*vm).tasks.current;
         let own = std::mem::take(&mut (*vm).tasks.task(current).tag);
         let outcome = prepare_rawcall(state, 2);
@@ -460,7 +476,7 @@ native! {
             let (class, message_type) = open_message(vm, state, 1)?;
             let body = pack(vm, state, class, 3)?;
             let to = destination(state, 1)?;
-            let sent = send_body(&*vm, &to, None, message_type, 0, body);
+            let sent = send_body(&mut *vm, &to, None, message_type, 0, body);
             Ok(push_sent(state, sent, 0))
         }
     }
@@ -476,7 +492,7 @@ native! {
             let (_, message_type) = protocol::open(vm, state, 2)?;
             let to = destination(state, 1)?;
             let body = take_body(vm, state, 3)?;
-            let sent = send_body(&*vm, &to, None, message_type, 0, body);
+            let sent = send_body(&mut *vm, &to, None, message_type, 0, body);
             Ok(push_sent(state, sent, 0))
         }
     }
@@ -513,7 +529,7 @@ native! {
                 unreachable!("anchoring runs no Lua code");
             };
             let session = (*vm).new_session();
-            match send_body(&*vm, &to, None, message_type, session, body) {
+            match send_body(&mut *vm, &to, None, message_type, session, body) {
                 Sent::Delivered => {
                     (*vm).tasks.waits.insert(session, Wait::Request { function, to });
                     ffi::lua_pushinteger(state, session.into());

@@ -6,7 +6,7 @@ use std::ptr;
 use fulmar_engine::{Body, Message, MessageType, Payload};
 use mlua::ffi::{self, lua_State};
 
-use super::delivery::{Delivery, DeliveryBody, push_pointer, request_of};
+use super::delivery::{Delivery, DeliveryBody, Head, push_pointer};
 use super::{
     Anchor, NO_TASK, Resumed, State, Tag, Task, TaskId, anchor, protocol, push_anchored, release_anchor,
 };
@@ -101,7 +101,11 @@ unsafe fn acquire_new(vm: *mut Vm, from: *mut lua_State) -> Option<TaskId> {
     // SAFETY: the argument outlives the protected call. The stack of `from` is restored.
     unsafe {
         let mut id = NO_TASK;
-        if stack::protect(from, body, as_argument(&mut id), 0) == ffi::LUA_OK {
+        // A finalizer may dispatch a message of its own.
+        let delivery = (*vm).tasks.delivery.take();
+        let status = stack::protect(from, body, as_argument(&mut id), 0);
+        (*vm).tasks.delivery = delivery;
+        if status == ffi::LUA_OK {
             return Some(id);
         }
         let text = stack::pop_error_text(from);
@@ -120,18 +124,18 @@ pub(super) unsafe fn start_request(
     id: TaskId,
     class: *const raw::Table,
     dispatch: raw::Value,
-    delivery: Delivery,
+    head: Head,
 ) {
     // SAFETY: an idle thread has room for a few values, and once they are there Lua keeps them.
     unsafe {
         let unpack = protocol::field(vm, class, (*vm).fixed.unpack);
         let traced = protocol::field(vm, class, (*vm).fixed.trace).as_boolean();
-        let tag = super::trace::tag_for_request(&mut *vm, &delivery, traced);
+        let tag = super::trace::tag_for_request(&mut *vm, head.source, traced);
         let task = (*vm).tasks.task(id);
-        task.request = request_of(&delivery);
-        task.source = Some(delivery.source);
-        task.plain = delivery.session == 0;
-        task.message_type = delivery.message_type;
+        task.request = head.request();
+        task.source = Some(head.source);
+        task.plain = head.session == 0;
+        task.message_type = head.message_type;
         if tag != Tag::None {
             task.tag = tag;
         }
@@ -147,7 +151,6 @@ pub(super) unsafe fn start_request(
             raw::push(thread, unpack);
             2
         };
-        (*vm).tasks.delivery = Some(delivery);
         run(vm, from, id, arguments);
     }
 }
@@ -310,6 +313,7 @@ pub(super) unsafe fn start_answer(vm: *mut Vm, from: *mut lua_State, function: A
 }
 
 /// Resumes a suspended task.
+#[inline(always)]
 pub(super) unsafe fn resume(vm: *mut Vm, from: *mut lua_State, id: TaskId, why: Resumed) {
     // SAFETY: a task in a wait or a queue is suspended; its native takes `why` up when it continues.
     unsafe {
@@ -330,6 +334,7 @@ pub(super) unsafe fn resume(vm: *mut Vm, from: *mut lua_State, id: TaskId, why: 
 }
 
 /// Runs a task until it suspends or ends.
+#[inline(always)]
 unsafe fn run(vm: *mut Vm, from: *mut lua_State, id: TaskId, arguments: c_int) {
     // SAFETY: the thread is suspended or fresh with `arguments` values above its function; `from` is the caller's thread.
     // No reference into the host is kept across the resume.

@@ -2,10 +2,10 @@
 
 use std::ffi::CStr;
 
-use fulmar_engine::{Body, MessageType};
+use fulmar_engine::{Body, Handle, MessageType};
 use mlua::ffi::{self, lua_State};
 
-use super::delivery::{Delivery, DeliveryBody};
+use super::delivery::DeliveryBody;
 use super::request::{Destination, send_body};
 use super::{Tag, TaskId};
 use crate::stack::{self, native};
@@ -74,21 +74,22 @@ unsafe fn places(state: *mut lua_State, first: i32, levels: i32) -> String {
 }
 
 /// Sends a tag ahead of a request.
-pub(super) fn send_tag(vm: &Vm, to: &Destination, tag: &str) {
+pub(super) fn send_tag(vm: &mut Vm, to: &Destination, tag: &str) {
     if let Ok(mut block) = vm.context.loan(tag.len()) {
         block.copy_from_slice(tag.as_bytes());
         send_body(vm, to, None, MessageType::TRACE, 0, Body::Block(block));
     }
 }
 
-/// A tag has arrived: it is for the next request from the same source.
+/// The delivery is a tag: it is for the next request from the same source.
 ///
 /// # Safety
 /// No Lua code runs in here.
-pub(super) unsafe fn arrive(vm: *mut Vm, delivery: Delivery) {
+pub(super) unsafe fn arrive(vm: *mut Vm) {
     // SAFETY: by the caller.
     let vm = unsafe { &mut *vm };
-    if let DeliveryBody::Message(message) = &delivery.body
+    if let Some(delivery) = vm.tasks.delivery.take()
+        && let DeliveryBody::Message(message) = &delivery.body
         && let fulmar_engine::Payload::Bytes(bytes) = message.payload()
         && !bytes.is_empty()
         && bytes.len() <= MAX_TAG_BYTES
@@ -105,10 +106,10 @@ const MAX_TAG_BYTES: usize = 1024;
 const MAX_ARRIVING: usize = 65536;
 
 /// The tag under which a request runs. `traced` is the protocol's own setting.
-pub(super) fn tag_for_request(vm: &mut Vm, delivery: &Delivery, traced: Option<bool>) -> Tag {
+pub(super) fn tag_for_request(vm: &mut Vm, source: Handle, traced: Option<bool>) -> Tag {
     let arrived = match vm.tasks.arriving_tags.is_empty() {
         true => None,
-        false => vm.tasks.arriving_tags.remove(&delivery.source.bits()),
+        false => vm.tasks.arriving_tags.remove(&source.bits()),
     };
     match (traced, arrived) {
         (Some(false), _) => Tag::Off,

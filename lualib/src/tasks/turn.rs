@@ -5,7 +5,7 @@ use mlua::ffi::lua_State;
 
 use super::callback::call_back;
 use super::culprit::Culprit;
-use super::delivery::{Delivery, DeliveryBody, release_lent};
+use super::delivery::{Delivery, DeliveryBody, Head, release_lent};
 use super::run::{resume, start_function, start_request};
 use super::unknown::unknown;
 use super::{CallbackMode, Fork, Resumed, Wait, protocol, release_anchor};
@@ -15,6 +15,7 @@ use crate::vm::{Slot, Vm};
 ///
 /// # Safety
 /// `vm` is live and no Lua code of it runs.
+#[inline(always)]
 pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
     // SAFETY: this is the outermost frame of the service's turn; nothing here is held across the calls.
     unsafe {
@@ -74,13 +75,17 @@ pub(crate) unsafe fn start_forks(vm: *mut Vm) {
 ///
 /// # Safety
 /// `from` belongs to `vm` and has a few free slots. Never raises.
+#[inline(always)]
 pub(super) unsafe fn turn(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
     // SAFETY: every call below leaves the stack of `from` as it was.
     unsafe {
-        match delivery.message_type {
-            MessageType::RESPONSE => on_response(vm, from, delivery),
-            MessageType::ERROR => on_error(vm, delivery.session, delivery.source),
-            _ => on_request(vm, from, delivery),
+        let head = Head::of(&delivery);
+        // At once to where it stays: moving it on would cost more than anything that is done with it here.
+        (*vm).tasks.delivery = Some(delivery);
+        match head.message_type {
+            MessageType::RESPONSE => on_response(vm, from, head.session),
+            MessageType::ERROR => on_error(vm, head.session, head.source),
+            _ => on_request(vm, from, head),
         }
         (*vm).tasks.delivery = None;
         settle(vm, from);
@@ -89,6 +94,7 @@ pub(super) unsafe fn turn(vm: *mut Vm, from: *mut lua_State, delivery: Delivery)
 }
 
 /// Starts the forks in order, those included that come up meanwhile.
+#[inline]
 unsafe fn drain_forks(vm: *mut Vm, from: *mut lua_State) {
     // SAFETY: the queue is read anew after each start.
     unsafe {
@@ -103,7 +109,17 @@ unsafe fn drain_forks(vm: *mut Vm, from: *mut lua_State) {
 }
 
 /// Resumes the woken, then the failed, until nobody is left.
+#[inline]
 unsafe fn settle(vm: *mut Vm, from: *mut lua_State) {
+    // SAFETY: by the caller.
+    unsafe {
+        if !(*vm).tasks.woken.is_empty() || !(*vm).tasks.failed.is_empty() {
+            resume_all(vm, from);
+        }
+    }
+}
+
+unsafe fn resume_all(vm: *mut Vm, from: *mut lua_State) {
     // SAFETY: the queues name suspended tasks only; they are read anew after each resume.
     unsafe {
         loop {
@@ -119,16 +135,16 @@ unsafe fn settle(vm: *mut Vm, from: *mut lua_State) {
     }
 }
 
-unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
+#[inline(always)]
+unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, session: i32) {
     // SAFETY: the entry leaves the map before Lua runs.
     unsafe {
-        let session = delivery.session;
         match (*vm).tasks.waits.remove(session) {
             Some(Wait::Call { task, .. }) if (*vm).tasks.awaits(task, session) => {
-                (*vm).tasks.delivery = Some(delivery);
                 resume(vm, from, task, Resumed::Answered);
             }
             Some(Wait::Sleep { task, token, .. }) => {
+                (*vm).tasks.delivery = None;
                 super::wait::forget_token(vm, token);
                 if (*vm).tasks.awaits(task, session) {
                     resume(vm, from, task, Resumed::Answered);
@@ -139,6 +155,7 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
                 thread,
                 traceback,
             }) => {
+                (*vm).tasks.delivery = None;
                 if let Some(traceback) = traceback {
                     release_anchor(vm, traceback);
                 }
@@ -148,12 +165,11 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
                 }
             }
             Some(Wait::Request { function, .. }) => {
-                (*vm).tasks.delivery = Some(delivery);
                 super::run::start_answer(vm, from, function, true);
             }
             // A task that a plain coroutine inside it left waiting, and that waits for something else now.
             Some(Wait::Call { .. } | Wait::Cancelled) => {}
-            None => unknown(vm, from, delivery, Slot::UnknownResponse),
+            None => unknown(vm, from, Slot::UnknownResponse),
         }
     }
 }
@@ -212,27 +228,27 @@ impl super::Tasks {
     }
 }
 
-unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
+unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, head: Head) {
     // SAFETY: nothing that may run Lua code comes between the look at the protocol and the start of the task, which takes what was
     // found there.
     unsafe {
         if (*vm).tasks.left {
-            refuse(vm, &delivery);
+            refuse(vm, head);
             return;
         }
         let Some(task) = super::run::acquire(vm, from) else {
-            refuse(vm, &delivery);
+            refuse(vm, head);
             return;
         };
-        let class = protocol::of_type(vm, delivery.message_type).as_table();
+        let class = protocol::of_type(vm, head.message_type).as_table();
         let dispatch = class.map(|class| protocol::field(vm, class, (*vm).fixed.dispatch));
         match (class, dispatch) {
             (Some(class), Some(dispatch)) if !dispatch.is_nil() => {
-                start_request(vm, from, task, class, dispatch, delivery);
+                start_request(vm, from, task, class, dispatch, head);
             }
             _ => {
                 (*vm).tasks.idle.push(task);
-                unhandled(vm, from, class.is_some(), delivery);
+                unhandled(vm, from, class.is_some(), head);
             }
         }
     }
@@ -240,35 +256,35 @@ unsafe fn on_request(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
 
 /// A message without a handler; `known` says whether its type has a protocol.
 #[cold]
-unsafe fn unhandled(vm: *mut Vm, from: *mut lua_State, known: bool, delivery: Delivery) {
+unsafe fn unhandled(vm: *mut Vm, from: *mut lua_State, known: bool, head: Head) {
     // SAFETY: as for `turn`.
     unsafe {
         if known {
-            (*vm).tasks.arriving_tags.remove(&delivery.source.bits());
-        } else if delivery.message_type == MessageType::TRACE {
-            return super::trace::arrive(vm, delivery);
+            (*vm).tasks.arriving_tags.remove(&head.source.bits());
+        } else if head.message_type == MessageType::TRACE {
+            return super::trace::arrive(vm);
         }
-        no_handler(vm, from, delivery);
+        no_handler(vm, from, head);
     }
 }
 
 /// Nobody handles this type: a request is refused, a plain message goes to the hook.
-unsafe fn no_handler(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
+unsafe fn no_handler(vm: *mut Vm, from: *mut lua_State, head: Head) {
     // SAFETY: as for `turn`.
     unsafe {
-        if delivery.session != 0 {
-            refuse(vm, &delivery);
+        if head.session != 0 {
+            refuse(vm, head);
         } else {
-            unknown(vm, from, delivery, Slot::UnknownRequest);
+            unknown(vm, from, Slot::UnknownRequest);
         }
     }
 }
 
-unsafe fn refuse(vm: *mut Vm, delivery: &Delivery) {
+unsafe fn refuse(vm: *mut Vm, head: Head) {
     // SAFETY: a send touches no Lua state.
     let context = unsafe { &(*vm).context };
-    if delivery.session != 0 {
+    if head.session != 0 {
         // The requester may be gone already; then nobody waits.
-        let _ = context.send(delivery.source, MessageType::ERROR, delivery.session, Body::Empty);
+        let _ = context.send(head.source, MessageType::ERROR, head.session, Body::Empty);
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int};
 use fulmar_engine::MessageType;
 use mlua::ffi::{self, lua_State};
 
-use super::delivery::{Delivery, push_pointer};
+use super::delivery::push_pointer;
 use crate::stack::{self, native};
 use crate::vm::{Slot, Vm};
 
@@ -14,11 +14,11 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
     (c"dispatch_unknown_response", dispatch_unknown_response),
 ];
 
-/// Calls a hook with a message that nobody expects.
-pub(super) unsafe fn unknown(vm: *mut Vm, from: *mut lua_State, delivery: Delivery, hook: Slot) {
-    // SAFETY: the delivery moves into the service's memory before Lua runs; the argument outlives the protected call.
+/// Calls a hook with the delivery, which nobody expects.
+#[cold]
+pub(super) unsafe fn unknown(vm: *mut Vm, from: *mut lua_State, hook: Slot) {
+    // SAFETY: the argument outlives the protected call.
     unsafe {
-        (*vm).tasks.delivery = Some(delivery);
         let mut slot = hook;
         // Whoever resumed another thread that dispatches has marked it; and the hook may close that, which skips a `leave` in here.
         let running = (from == (*vm).main).then(|| crate::signal::Running::enter(vm, from));

@@ -332,7 +332,7 @@ native! {
     fn genid(state) {
         // SAFETY: pushes one integer.
         unsafe {
-            let session = (*Vm::of(state)).context.new_session();
+            let session = (*Vm::of(state)).new_session();
             ffi::lua_pushinteger(state, session.into());
             Ok(1)
         }

@@ -52,20 +52,25 @@ impl Waits {
     #[inline]
     pub(crate) fn insert(&mut self, session: i32, wait: Wait) {
         let (segment, offset) = split(self.index_of(session));
-        match self
-            .near
-            .get_mut(segment)
-            .and_then(|segment| segment.get_mut(offset))
+        if let Some(segment) = self.near.get_mut(segment)
+            && self.far.is_empty()
         {
-            Some(place) if place.wait.is_none() && self.far.is_empty() => {
+            // Where sessions that count up come to next.
+            if segment.len() == offset && offset < segment.capacity() {
+                segment.push(Place::default());
+            }
+            if let Some(place) = segment.get_mut(offset)
+                && place.wait.is_none()
+            {
                 *place = Place {
                     session,
                     wait: Some(wait),
                 };
                 self.near_len += 1;
+                return;
             }
-            _ => self.insert_anywhere(session, wait),
         }
+        self.insert_anywhere(session, wait);
     }
 
     #[cold]
