@@ -8,6 +8,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::facts;
 use crate::manager::manage;
+use crate::raw;
 use crate::seri::{self, Attach};
 use crate::stack::{self, Outcome, native};
 use crate::tasks::{self, destination, push_sent, send_body, take_body};
@@ -264,8 +265,8 @@ unsafe fn with_bytes(state: *mut lua_State, read: impl FnOnce(&[u8]) -> Outcome)
     // SAFETY: the block stays this service's while `read` runs: only natives of this thread could take it, and they find
     // it in `reading`. Nothing is owned here when `read` raises.
     unsafe {
-        match ffi::lua_type(state, 1) {
-            ffi::LUA_TNIL | ffi::LUA_TNONE => read(&[]),
+        match raw::argument(state, 1).kind() {
+            ffi::LUA_TNIL => read(&[]),
             ffi::LUA_TSTRING => read(stack::bytes_at(state, 1).unwrap_or_default()),
             ffi::LUA_TLIGHTUSERDATA => with_block(state, 1, read),
             _ => Err(format!("invalid param {}", stack::type_name(state, 1)).into()),
@@ -284,8 +285,11 @@ pub(crate) unsafe fn with_block(
 ) -> Outcome {
     // SAFETY: as for `with_bytes`.
     unsafe {
-        let data = ffi::lua_touserdata(state, index).cast::<u8>().cast_const();
-        let len = ffi::luaL_optinteger(state, index + 1, 0);
+        let light = raw::argument(state, index).as_light();
+        let data = light.unwrap_or_else(|| ffi::lua_touserdata(state, index));
+        let data = data.cast::<u8>().cast_const();
+        let len = raw::argument(state, index + 1).as_integer();
+        let len = len.unwrap_or_else(|| ffi::luaL_optinteger(state, index + 1, 0));
         if data.is_null() {
             return if len == 0 {
                 read(&[])
@@ -325,19 +329,19 @@ native! {
         // SAFETY: the packer lives in the service's memory; packing may raise with nothing owned here. Stack: two results.
         unsafe {
             let vm = Vm::of(state);
-            let values = ffi::lua_gettop(state);
+            let values = raw::count(state);
             stack::make_room(state)?;
             let packer = &raw const (*vm).packer;
             (*packer).pack(state, 1, values, Attach::No).map_err(pack_failure)?;
             if (*packer).bytes().is_empty() {
-                ffi::lua_pushlightuserdata(state, ptr::null_mut());
-                ffi::lua_pushinteger(state, 0);
+                raw::push(state, raw::Value::light(ptr::null_mut()));
+                raw::push(state, raw::Value::integer(0));
                 return Ok(2);
             }
             let block = (*packer).to_block((*vm).context.handle().bits()).map_err(|error| error.to_string())?;
             let (data, len) = (*vm).lend(block);
-            ffi::lua_pushlightuserdata(state, data.cast_mut().cast());
-            ffi::lua_pushinteger(state, len as ffi::lua_Integer);
+            raw::push(state, raw::Value::light(data.cast_mut().cast()));
+            raw::push(state, raw::Value::integer(len as ffi::lua_Integer));
             Ok(2)
         }
     }
@@ -364,12 +368,12 @@ native! {
     pub(crate) fn unpack_native(state) {
         // SAFETY: unpacking may raise with nothing owned here. Stack: the values above the arguments.
         unsafe {
-            let before = ffi::lua_gettop(state);
+            let before = raw::count(state);
             with_bytes(state, |bytes| {
                 let vm = Vm::of(state);
                 let strings = &raw const *(*vm).strings;
                 seri::unpack(state, bytes, None, &*strings, (*vm).recent_strings()).map_err(|error| error.to_string())?;
-                Ok(ffi::lua_gettop(state) - before)
+                Ok(raw::count(state) - before)
             })
         }
     }
@@ -380,15 +384,15 @@ native! {
     fn trash(state) {
         // SAFETY: no Lua code runs once the block is taken.
         unsafe {
-            match ffi::lua_type(state, 1) {
-                ffi::LUA_TSTRING => Ok(0),
-                ffi::LUA_TLIGHTUSERDATA => {
-                    let data = ffi::lua_touserdata(state, 1).cast::<u8>().cast_const();
-                    if !data.is_null() {
-                        (*Vm::of(state)).reclaim(data).map_err(|error| error.to_string())?;
-                    }
-                    Ok(0)
+            let message = raw::argument(state, 1);
+            if let Some(data) = message.as_light() {
+                if !data.is_null() {
+                    (*Vm::of(state)).reclaim(data.cast()).map_err(|error| error.to_string())?;
                 }
+                return Ok(0);
+            }
+            match message.kind() {
+                ffi::LUA_TSTRING => Ok(0),
                 _ => Err(format!("skynet.trash invalid param {}", stack::type_name(state, 1)).into()),
             }
         }

@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use mlua::ffi::{self, lua_State};
 
+use crate::raw;
 use crate::vm::Vm;
 
 /// Why a native raises: the text of a Lua error, which gets the caller's position in front.
@@ -58,15 +59,27 @@ pub(crate) type Outcome = Result<c_int, Failure>;
 ///
 /// # Safety
 /// `state` is the state the native was called with, and no frame between here and Lua holds a value with a destructor.
+#[inline(always)]
 pub(crate) unsafe fn finish(state: *mut lua_State, outcome: Outcome) -> c_int {
+    match outcome {
+        Ok(results) => results,
+        // SAFETY: by the caller.
+        Err(failure) => unsafe { raise(state, failure) },
+    }
+}
+
+/// # Safety
+/// As for [`finish`].
+#[cold]
+#[inline(never)]
+unsafe fn raise(state: *mut lua_State, failure: Failure) -> ! {
     // SAFETY: by the caller's promise only plain values are alive when `lua_error` jumps; the text was moved into the
     // service's memory first. Stack: pushes one value (the text with its position).
     unsafe {
-        let text: *const [u8] = match outcome {
-            Ok(results) => return results,
-            Err(Failure::Value) => ffi::lua_error(state),
-            Err(Failure::Static(text)) => text.as_bytes(),
-            Err(Failure::Text(text)) => {
+        let text: *const [u8] = match failure {
+            Failure::Value => ffi::lua_error(state),
+            Failure::Static(text) => text.as_bytes(),
+            Failure::Text(text) => {
                 let vm = Vm::of(state);
                 (*vm).raised = text;
                 (*vm).raised.as_slice()
@@ -130,14 +143,14 @@ pub(crate) unsafe fn is_native(state: *mut lua_State, index: c_int, native: ffi:
 /// `state` is the state the native was called with.
 pub(crate) unsafe fn make_room(state: *mut lua_State) -> Result<(), Failure> {
     // SAFETY: does not raise. Stack: unchanged.
-    match unsafe { ffi::lua_checkstack(state, ROOM) } {
-        0 => Err("stack overflow".into()),
-        _ => Ok(()),
+    match unsafe { raw::ensure(state, ROOM) } {
+        true => Ok(()),
+        false => Err("stack overflow".into()),
     }
 }
 
 /// More than any native pushes at a time.
-const ROOM: c_int = 8;
+const ROOM: usize = 8;
 
 /// The text of the error value on top of `state`, which is popped.
 ///

@@ -32,7 +32,7 @@ pub(crate) use object::{
 pub(crate) use probe::is_expected;
 pub(crate) use room::push_table;
 pub(crate) use stack::{
-    at, count, ensure, is_overflow, pop, push, scrub, status, top, truncate, wanted_results,
+    argument, at, count, ensure, is_overflow, pop, push, scrub, status, top, truncate, wanted_results,
 };
 pub(crate) use table::{
     Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch,

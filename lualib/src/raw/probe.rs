@@ -37,6 +37,8 @@ unsafe fn probe_results(state: *mut lua_State) -> bool {
             let same = ffi::lua_Integer::from(wanted_results(state)) == expected
                 && count(state) == ffi::lua_gettop(state)
                 && (*at(state, 1)).as_integer() == Some(expected)
+                && argument(state, 1).as_integer() == Some(expected)
+                && argument(state, count(state) + 1).is_nil()
                 && super::stack::room(state) == ffi::LUA_MINSTACK as isize
                 && ensure(state, 30)
                 && super::stack::room(state) == 30;
@@ -94,6 +96,8 @@ unsafe fn probe_values(state: *mut lua_State) -> bool {
                 .is_some_and(|found| ptr::fn_addr_eq(found, native as ffi::lua_CFunction));
         ffi::lua_pushnil(state);
         same = same
+            && (*at(state, 4)).as_light() == Some(mark)
+            && (*at(state, 5)).as_light().is_none()
             && (*at(state, 6)).is_nil()
             && !(*at(state, 1)).is_nil()
             && (*at(state, 5)).is_native(native);

@@ -80,6 +80,21 @@ pub(crate) unsafe fn at(state: *mut lua_State, index: c_int) -> *mut Value {
     unsafe { base(state).add(index as usize - 1) }
 }
 
+/// An argument of the running native by its index from 1; nil when there are not so many.
+///
+/// # Safety
+/// Called from a native that Lua called on `state`.
+#[inline(always)]
+pub(crate) unsafe fn argument(state: *mut lua_State, index: c_int) -> Value {
+    // SAFETY: by the caller.
+    unsafe {
+        match index <= count(state) {
+            true => *at(state, index),
+            false => Value::NIL,
+        }
+    }
+}
+
 /// Pushes a value.
 ///
 /// # Safety

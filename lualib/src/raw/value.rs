@@ -154,6 +154,12 @@ impl Value {
         }
     }
 
+    /// The address, if it is a light userdata.
+    #[inline(always)]
+    pub(crate) fn as_light(self) -> Option<*mut c_void> {
+        (self.tag == LIGHT).then(|| self.payload.as_pointer())
+    }
+
     #[inline(always)]
     pub(crate) fn as_boolean(self) -> Option<bool> {
         match self.tag {
