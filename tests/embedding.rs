@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
+use fulmar_engine::{Body, Context, Message, MessageType, Module, Service, StartError};
 use fulmar_lualib::config::Settings;
 use fulmar_lualib::{Tables, boot, boot_with};
 use fulmar_sharedata::Watcher;
@@ -94,6 +96,68 @@ fn a_node_can_be_made_again_and_again() {
     }
     let log = fs::read_to_string(log).expect("the logger made its file");
     assert_eq!(log.matches("LAUNCH snlua main").count(), 20, "{log}");
+}
+
+/// A native service that panics: in its start, or at its first message, before it has said that it runs.
+struct Panics;
+
+impl Module for Panics {
+    fn create(&self) -> Box<dyn Service> {
+        Box::new(Panics)
+    }
+}
+
+impl Service for Panics {
+    fn start(&mut self, context: &Context, arguments: &str) -> Result<(), StartError> {
+        assert_ne!(arguments, "start");
+        let first = context.send(context.handle(), MessageType::TEXT, 0, Body::Empty);
+        first.map_err(|error| StartError::new(error.to_string()))
+    }
+
+    fn receive(&mut self, _context: &Context, _message: Message) {
+        panic!("at its first message");
+    }
+}
+
+#[test]
+fn who_waits_for_a_service_that_panics_gets_an_error() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "main.lua",
+        r#"
+        local skynet = require "skynet"
+        require "skynet.manager"
+        skynet.start(function()
+            skynet.timeout(500, skynet.abort)
+            for _, when in ipairs { "start", "receive" } do
+                local ok, err = pcall(skynet.call, ".launcher", "lua", "LAUNCH", "panics", when)
+                skynet.error(("at %s: %s %s"):format(when, ok, err))
+            end
+            local left = 0
+            for _, line in pairs(skynet.call(".launcher", "lua", "LIST")) do
+                left = left + (line:find "panics" and 1 or 0)
+            end
+            skynet.error(("%d left"):format(left))
+            skynet.abort()
+        end)
+        "#,
+    );
+    let log = scratch.path().join("log").display().to_string();
+    let keys = [
+        ("harbor", "0".to_owned()),
+        ("luaservice", format!("{}/?.lua", scratch.path().display())),
+        ("logger", log.clone()),
+    ];
+    let values = keys.map(|(key, value)| (key.to_owned(), value));
+    let settings = Settings::new(BTreeMap::from(values)).expect("the keys above are good");
+    let engine = boot(&settings).expect("a node of embedded services boots");
+    engine.register_module("panics", Arc::new(Panics));
+    engine.start();
+    engine.wait();
+    let log = fs::read_to_string(log).expect("the logger made its file");
+    for words in ["at start: false", "at receive: false", "call failed", "0 left"] {
+        assert!(log.contains(words), "{words} is not in {log}");
+    }
 }
 
 /// Follows a table that Rust publishes, and says in one of its own what it has seen.

@@ -71,7 +71,7 @@ impl Service for LuaService {
         // SAFETY: as in `receive`; this is the last turn.
         let left = unsafe { tasks::abandon(pointer) };
         if !left {
-            tell_launcher(context);
+            context.tell_launcher();
         }
         vm.close();
         let arena = Arena::process();
@@ -164,7 +164,7 @@ impl LuaService {
             context.exit();
         } else {
             context.log("error: no message will reach this service: its script has not called skynet.start");
-            tell_launcher(context);
+            context.tell_launcher();
         }
     }
 }
@@ -180,16 +180,8 @@ fn complain(context: &Context, why: &[u8]) {
 
 /// Ends a service whose script cannot start.
 fn give_up(context: &Context) {
-    tell_launcher(context);
+    context.tell_launcher();
     context.exit();
-}
-
-/// Tells the launcher that the service has failed, or is gone without a word: whoever waits for it to start is answered.
-fn tell_launcher(context: &Context) {
-    if let Ok(body) = context.bytes(b"ERROR") {
-        // Without a launcher there is nobody to tell.
-        let _ = context.send_name(".launcher", MessageType::TEXT, 0, body);
-    }
 }
 
 /// Lua does not count external strings as garbage to come: tell it how many bytes have arrived, and let it work them off.

@@ -101,6 +101,15 @@ impl Context {
         Ok(Body::Block(block))
     }
 
+    /// Tells the service named `.launcher`, if there is one, that this service does not start or is gone without a word: whoever waits for
+    /// its start gets an error. The engine does so for one that panics.
+    pub fn tell_launcher(&self) {
+        if let Ok(body) = self.bytes(b"ERROR") {
+            // Without a launcher there is nobody to tell.
+            let _ = self.send_name(".launcher", MessageType::TEXT, 0, body);
+        }
+    }
+
     /// Whether a handle belongs to another node.
     pub fn is_remote(&self, handle: Handle) -> bool {
         self.engine().is_remote(handle)

@@ -196,6 +196,7 @@ impl ServiceCell {
         {
             self.engine.answer_error(self.handle, source, session);
         }
+        cx.tell_launcher();
         self.engine.retire(self.handle);
     }
 
