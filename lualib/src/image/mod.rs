@@ -165,8 +165,10 @@ impl Template {
         let vm = vm.ok()?;
         // SAFETY: the state is open and nothing of it runs. The main thread's stack stays empty.
         unsafe {
-            if stack::protect(vm.main, premade::furnish, std::ptr::null_mut(), 0) != ffi::LUA_OK {
-                return None;
+            for step in [premade::furnish, premade::fill_string_cache] {
+                if stack::protect(vm.main, step, std::ptr::null_mut(), 0) != ffi::LUA_OK {
+                    return None;
+                }
             }
             ffi::lua_gc(vm.main, ffi::LUA_GCCOLLECT);
             // Generational from the start: what all have in common is old, and no collection of a service looks at it twice.
@@ -199,9 +201,7 @@ impl Template {
                 continue;
             }
             let is_same_place = one.wrapping_sub(base as u64) == two.wrapping_sub(other_base as u64);
-            // Lua's cache of strings by the address of their C text may hold others at the same place.
-            let are_aligned = (one | two).is_multiple_of(WORD as u64);
-            if is_inner(base, one) && is_inner(other_base, two) && (is_same_place || are_aligned) {
+            if is_inner(base, one) && is_inner(other_base, two) && is_same_place {
                 inner.push(place);
             } else if (one, two) == (vm, other_vm) {
                 hosts.push(place);

@@ -2,7 +2,7 @@
 //!
 //! `require` finds them as if it loaded them: they lie aside, outside of `package.loaded`, until they are asked for.
 
-use std::ffi::c_int;
+use std::ffi::{c_char, c_int};
 
 use mlua::ffi::{self, lua_State};
 
@@ -41,6 +41,32 @@ pub(super) unsafe extern "C-unwind" fn furnish(state: *mut lua_State) -> c_int {
         0
     }
 }
+
+/// Lua keeps the strings that it made last of C texts by the addresses of the texts, which differ from template to template where a
+/// text is on a stack or a heap. Fills that cache with the strings of a static text: two for each place.
+pub(super) unsafe extern "C-unwind" fn fill_string_cache(state: *mut lua_State) -> c_int {
+    // SAFETY: runs protected; each address is that of a text which ends with a zero. Stack: one string at a time.
+    unsafe {
+        for place in 0..TEXTS.len() {
+            ffi::lua_pushstring(state, (&raw const TEXTS).cast::<c_char>().add(place));
+            ffi::lua_settop(state, 0);
+        }
+        0
+    }
+}
+
+/// Places of the cache (`STRCACHE_N` of Lua): a text's is its address modulo this number.
+const CACHE_PLACES: usize = 53;
+/// From each address one of two texts: the places are odd in number, so both come to each.
+static TEXTS: [u8; 2 * CACHE_PLACES] = {
+    let mut texts = [0; 2 * CACHE_PLACES];
+    let mut place = 0;
+    while place < texts.len() {
+        texts[place] = b'x';
+        place += 2;
+    }
+    texts
+};
 
 /// `table[name] = ` the value on top, which is popped.
 unsafe fn set(state: *mut lua_State, table: c_int, name: &str) {
