@@ -147,12 +147,7 @@ pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int)
             ffi::LUA_TNIL | ffi::LUA_TNONE => Ok(Body::Empty),
             ffi::LUA_TSTRING => match stack::bytes_at(state, index) {
                 Some(bytes) if !bytes.is_empty() => {
-                    let mut block = (*vm)
-                        .context
-                        .loan(bytes.len())
-                        .map_err(|error| error.to_string())?;
-                    block.copy_from_slice(bytes);
-                    Ok(Body::Block(block))
+                    Ok((*vm).context.bytes(bytes).map_err(|error| error.to_string())?)
                 }
                 _ => Ok(Body::Empty),
             },
