@@ -2,7 +2,8 @@
 //! arena's limit.
 
 use fulmar_tests::{Ended, Run, Scratch};
-use rustix::process::Signal;
+use rustix::param;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 /// A service that logs `words` and ends the node.
 fn saying(words: &str) -> String {
@@ -201,4 +202,45 @@ fn two_nodes_of_one_folder_do_not_meet() {
     for node in both {
         assert!(node.end().expect_code(0).out.contains("one of two"));
     }
+}
+
+#[test]
+fn services_start_without_a_mapping_for_their_copies() {
+    let scratch = Scratch::new();
+    scratch.write(
+        "main.lua",
+        r#"
+        local skynet = require "skynet"
+        require "skynet.manager"
+        if ... then return skynet.start(function() end) end
+        skynet.start(function()
+            skynet.fork(function()
+                skynet.newservice(SERVICE_NAME, "first")
+                skynet.error "waiting"
+                while not io.open "go" do skynet.sleep(1) end
+                local started = 0
+                for i = 1, 40 do
+                    started = started + (pcall(skynet.newservice, SERVICE_NAME, i) and 1 or 0)
+                end
+                skynet.error(("%d started"):format(started))
+                skynet.abort()
+            end)
+        end)
+        "#,
+    );
+    let node = scratch.node(&[]);
+    node.expect("waiting");
+    // The node has what it has mapped, and gets nothing that is as long as room for several copies.
+    let pages = std::fs::read_to_string(format!("/proc/{}/statm", node.id())).unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let bytes = Some(pages * param::page_size() as u64 + (128 << 10));
+    let pid = Pid::from_raw(i32::try_from(node.id()).unwrap());
+    let limit = Rlimit {
+        current: bytes,
+        maximum: bytes,
+    };
+    prlimit(pid, Resource::As, limit).unwrap();
+    scratch.write("go", "");
+    node.expect("40 started");
+    node.end().expect_code(0);
 }

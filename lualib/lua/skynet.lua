@@ -8,28 +8,13 @@ local assert, type = assert, type
 
 local protocols = core.protocols
 
-local skynet = core.install()	-- call, send, ret, sleep, fork, pack, now, ...
+-- call, send, ret, sleep, fork, pack, now, ...; and the rest comes with the first name that is not here yet.
+local skynet = core.install(skynet_require.stock)
 
 skynet.cache = require "skynet.codecache"
 skynet._proto = protocols
 skynet.pcall = pcall
 skynet.init = skynet_require.init
-
--- The rest comes with the first name that is not here yet. What the service has put into `skynet` itself stays.
-setmetatable(skynet, {
-	__index = function(t, name)
-		local own = {}
-		for k, v in next, t do
-			own[k] = v
-		end
-		setmetatable(t, nil)
-		skynet_require.stock "skynet.rest"
-		for k, v in next, own do
-			t[k] = v
-		end
-		return t[name]
-	end,
-})
 
 function skynet.register_protocol(class)
 	local name, id = class.name, class.id

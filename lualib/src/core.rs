@@ -7,6 +7,7 @@ use fulmar_engine::{Handle, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use crate::facts;
+use crate::late;
 use crate::manager::manage;
 use crate::raw;
 use crate::seri::{self, Attach};
@@ -49,16 +50,20 @@ const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 ];
 
 native! {
-    /// `install() -> skynet`: the table of the module `skynet` with its natives, and room for the rest.
+    /// `install(require) -> skynet`: the table of the module `skynet` with its natives, and room for the rest, which `require` loads when
+    /// it is needed.
     fn install(state) {
-        // SAFETY: nothing is owned while Lua may raise. Stack: one result.
+        // SAFETY: nothing is owned while Lua may raise. Stack: the argument, one result.
         unsafe {
+            ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+            ffi::lua_settop(state, 1);
             ffi::lua_createtable(state, 0, SKYNET_FIELDS);
             stack::register(state, PUBLIC);
             stack::register(state, facts::FUNCTIONS);
             for group in tasks::PUBLIC {
                 stack::register(state, group);
             }
+            late::install(state);
             Ok(1)
         }
     }

@@ -23,6 +23,7 @@ pub mod dns;
 mod embedded;
 mod facts;
 mod image;
+mod late;
 mod launch;
 mod library;
 mod loader;

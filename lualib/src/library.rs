@@ -7,7 +7,7 @@ use mlua::ffi::{self, lua_State};
 
 use crate::vm::Vm;
 use crate::{
-    client_socket, code_cache, core, crypt, dns, embedded, image, launch, md5, memory_module, netpack,
+    client_socket, code_cache, core, crypt, dns, embedded, image, late, launch, md5, memory_module, netpack,
     profile, socketdriver, sproto, stack, stm, tables,
 };
 
@@ -49,6 +49,8 @@ pub(crate) unsafe fn open_standard(state: *mut lua_State) {
         ffi::luaL_openlibs(state);
         ffi::lua_pushcclosure(state, code_cache::loadfile, 0);
         ffi::lua_setglobal(state, c"loadfile".as_ptr());
+        ffi::lua_pushcclosure(state, late::setmetatable, 0);
+        ffi::lua_setglobal(state, c"setmetatable".as_ptr());
         profile::install(state);
         install_searchers(state);
     }

@@ -153,7 +153,8 @@ impl Default for Fixed {
 }
 
 impl Vm {
-    /// Opens a state with the standard libraries: a copy of the node's image, or, when there is none, a state of its own.
+    /// Opens a state with the standard libraries: a copy of the node's image, or, when there is none or no mapping for a copy, a state
+    /// of its own.
     ///
     /// # Errors
     /// When there is no memory for the state.
@@ -166,28 +167,36 @@ impl Vm {
         let image = node
             .image
             .get_or_init(|| Image::make(&context, &node, arena, &signal));
-        if image.is_none() {
-            let seed = node.random_seed();
-            return Vm::set_up(context, node, arena, signal, seed, Place::Nowhere);
+        let copy = image.as_ref().and_then(|image| {
+            let empty = Vm::without_state(
+                context.clone(),
+                Arc::clone(&node),
+                arena,
+                Arc::clone(&signal),
+                Place::Nowhere,
+            );
+            empty.copied_from(image)
+        });
+        if let Some(copy) = copy {
+            return Ok(copy);
         }
-        let mut vm = Vm::without_state(context, Arc::clone(&node), arena, signal, Place::Nowhere);
-        let pointer: *mut Vm = &mut *vm;
-        let memory: *mut Memory = &mut *vm.memory;
+        let seed = node.random_seed();
+        Vm::set_up(context, node, arena, signal, seed, Place::Nowhere)
+    }
+
+    /// A host without a state with a copy of the image. None when there is no memory to copy it to.
+    fn copied_from(mut self: Box<Vm>, image: &Image) -> Option<Box<Vm>> {
+        let pointer: *mut Vm = &mut *self;
+        let memory: *mut Memory = &mut *self.memory;
         // SAFETY: both live in boxes; `close` runs before they are dropped. `reseed` follows the rules of natives.
         let status = unsafe {
-            let stamped = image
-                .as_ref()
-                .and_then(|image| image.stamp(pointer, memory))
-                .ok_or(NoMemory)?;
-            vm.main = stamped.main;
-            vm.vault = stamped.vault;
-            vm.fixed = stamped.fixed;
-            crate::stack::protect(vm.main, image::reseed, ptr::null_mut(), 0)
+            let stamped = image.stamp(pointer, memory)?;
+            self.main = stamped.main;
+            self.vault = stamped.vault;
+            self.fixed = stamped.fixed;
+            crate::stack::protect(self.main, image::reseed, ptr::null_mut(), 0)
         };
-        if status != ffi::LUA_OK {
-            return Err(NoMemory);
-        }
-        Ok(vm)
+        (status == ffi::LUA_OK).then_some(self)
     }
 
     /// Sets up a state by itself, in `place`.
@@ -402,6 +411,9 @@ unsafe extern "C-unwind" fn prepare(state: *mut lua_State) -> c_int {
             ffi::lua_copy(vault, -1, slot as c_int);
             ffi::lua_pop(vault, 1);
         }
+        ffi::lua_pushvalue(vault, Slot::Protocols as c_int);
+        tasks::watch_protocols(vault);
+        ffi::lua_pop(vault, 1);
         let keys: [(Slot, &CStr); 7] = [
             (Slot::KeyId, c"id"),
             (Slot::KeyPack, c"pack"),

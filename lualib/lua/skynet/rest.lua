@@ -1,5 +1,11 @@
--- skynet.rest: the part of the module skynet that few services use. Its first use loads it (see skynet.lua).
+-- skynet.rest: the part of the module skynet that few services use. Its first use loads it. What the service has put into
+-- `skynet` itself stays.
 local skynet = package.loaded.skynet
+local own = {}
+for k, v in next, skynet do
+	own[k] = v
+end
+
 local core = require "skynet.core"
 
 local assert, type, math_type = assert, type, math.type
@@ -83,4 +89,8 @@ end
 -- The function whose result answers the debug command INFO.
 function skynet.info_func(f)
 	core.info_func = f
+end
+
+for k, v in next, own do
+	skynet[k] = v
 end

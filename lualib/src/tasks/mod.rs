@@ -42,6 +42,7 @@ use crate::vm::{Slot, Vm};
 
 pub(crate) use exit::abandon;
 pub(crate) use notice::{expect_notice, ignore_notice};
+pub(crate) use protocol::watch as watch_protocols;
 pub(crate) use request::{Destination, destination, push_sent, send_body, suspend_mark, take_body};
 pub(crate) use run::traceback;
 pub(crate) use turn::{receive, start_forks};

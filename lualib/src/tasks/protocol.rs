@@ -1,7 +1,7 @@
 //! The protocols of a service: tables that Lua code has registered by name and by id, and may change at any time.
 //!
 //! They are read in place, without calls into Lua. What a table lacks it may inherit, through the tables in `__index` of its
-//! metatable; functions there are not asked, because nothing here may raise.
+//! metatable. What it inherits through a function there is put into the table when it is registered, since nothing may raise later.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -11,7 +11,60 @@ use mlua::ffi::{self, lua_State};
 
 use crate::raw;
 use crate::stack::Failure;
-use crate::vm::{Slot, Vm};
+use crate::vm::{Fixed, Slot, Vm};
+
+/// Has the table of protocols on top of `vault` call [`adopt`] for what is put into it.
+///
+/// # Safety
+/// There is a table on top. May raise a memory error: nothing with a destructor is alive. Three free slots.
+pub(crate) unsafe fn watch(vault: *mut lua_State) {
+    // SAFETY: by the caller. Stack: unchanged in the end.
+    unsafe {
+        ffi::lua_createtable(vault, 0, 1);
+        ffi::lua_pushcclosure(vault, adopt, 0);
+        ffi::lua_setfield(vault, -2, c"__newindex".as_ptr());
+        ffi::lua_setmetatable(vault, -2);
+    }
+}
+
+/// `__newindex` of the table of protocols: (protocols, key, class).
+unsafe extern "C-unwind" fn adopt(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned while Lua may raise. Stack: the three arguments, then a field; then nothing.
+    unsafe {
+        let vm = Vm::of(state);
+        ffi::lua_settop(state, 3);
+        if let Some(class) = (*raw::at(state, 3)).as_table()
+            && raw::has_metatable(class)
+        {
+            let Fixed {
+                id,
+                pack,
+                unpack,
+                dispatch,
+                trace,
+                ..
+            } = (*vm).fixed;
+            for (key, name) in [
+                (id, c"id"),
+                (pack, c"pack"),
+                (unpack, c"unpack"),
+                (dispatch, c"dispatch"),
+                (trace, c"trace"),
+            ] {
+                if field(vm, class, key).is_nil()
+                    && ffi::lua_getfield(state, 3, name.as_ptr()) != ffi::LUA_TNIL
+                {
+                    ffi::lua_pushstring(state, name.as_ptr());
+                    ffi::lua_insert(state, 4);
+                    ffi::lua_rawset(state, 3);
+                }
+                ffi::lua_settop(state, 3);
+            }
+        }
+        ffi::lua_rawset(state, 1);
+        0
+    }
+}
 
 /// Puts the protocol that is named at `index` (its name or number) in the place of its name. Gives its table and its id.
 ///
