@@ -62,7 +62,7 @@ function skynet.init_service(start)
 		skynet_require.init_all()
 		start()
 	end, debug.traceback)
-	core.init_thread = nil
+	skynet_require.init_thread = nil
 	if ok then
 		skynet.send(".launcher", "lua", "LAUNCHOK")
 	else
@@ -74,7 +74,7 @@ end
 
 function skynet.start(start_func)
 	core.callback(skynet.dispatch_message)
-	core.init_thread = skynet.timeout(0, function()
+	skynet_require.init_thread = skynet.timeout(0, function()
 		skynet.init_service(start_func)
 	end)
 end

@@ -23,7 +23,7 @@ end
 function M.task(ret)
 	local kind = type(ret)
 	if ret == "init" then
-		local thread = core.init_thread
+		local thread = require "skynet.require".init_thread
 		return thread and traceback(thread)
 	elseif kind == "table" then
 		for session, waiter in pairs(core.task_list()) do
