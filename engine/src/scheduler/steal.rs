@@ -73,7 +73,7 @@ impl Worker<'_> {
 }
 
 /// Between two looks at a victim.
-const BETWEEN_LOOKS: Duration = Duration::from_micros(5);
+const BETWEEN_LOOKS: Duration = Duration::from_micros(25);
 /// The slot's version goes up when a message begins and when a turn ends; most turns are one message long.
 const STEPS_PER_MESSAGE: u32 = 2;
 /// A message that is worth more than moving its service.
@@ -82,4 +82,4 @@ const SLOW_MESSAGE: Duration = Duration::from_micros(5);
 const LONG_WAIT: Duration = Duration::from_micros(500);
 const MANY: usize = 32;
 const FEW: usize = 8;
-const BETWEEN_FEW: Duration = Duration::from_millis(1);
+const BETWEEN_FEW: Duration = Duration::from_millis(10);
