@@ -162,13 +162,12 @@ impl Engine {
         if let Some(cell) = route.as_mut().and_then(|route| route.to(self, to)) {
             return Ok(self.push_into(cell, to, message));
         }
+        let _left; // before the guard, and so dropped behind it
         let guard = epoch::pin();
         let Some(cell) = self.table().lookup(to, &guard) else {
             return Err(message);
         };
-        if let Some(route) = route {
-            route.note(to, cell);
-        }
+        _left = route.and_then(|route| route.note(to, cell));
         Ok(self.push_into(cell, to, message))
     }
 

@@ -9,8 +9,8 @@ use crate::post::counted;
 
 /// The way to a service that one sender keeps sending to: spares each send the look-up of the handle, and the pin that it takes.
 ///
-/// It is found at the second send in a row to the same service, so that who sends to many pays nothing for it. It keeps the empty
-/// shell of a service that has ended until it finds another. See [`Context::send_along`](super::Context::send_along).
+/// It is found at the second send in a row to the same service, so that who sends to many pays nothing for it. Until it finds another it
+/// keeps the service's shell, and with it the engine. See [`Context::send_along`](super::Context::send_along).
 #[derive(Default)]
 pub struct Route {
     /// Whom the last send was for.
@@ -30,12 +30,13 @@ impl Route {
         Some(cell)
     }
 
-    /// Takes note of a service that was found for `to`, while its finder is pinned.
-    pub(crate) fn note(&mut self, to: Handle, cell: &ServiceCell) {
+    /// Takes note of a service that was found for `to`, while its finder is pinned. Hands out what it kept, to be dropped behind the pin.
+    pub(crate) fn note(&mut self, to: Handle, cell: &ServiceCell) -> Option<Arc<ServiceCell>> {
         if self.last == Some(to) {
-            self.cell = Some(counted(cell));
+            self.cell.replace(counted(cell))
         } else {
             self.last = Some(to);
+            None
         }
     }
 }
