@@ -43,7 +43,8 @@ pub(super) unsafe extern "C-unwind" fn furnish(state: *mut lua_State) -> c_int {
 }
 
 /// Lua keeps the strings that it made last of C texts by the addresses of the texts, which differ from template to template where a
-/// text is on a stack or a heap. Fills that cache with the strings of a static text: two for each place.
+/// text is on a stack or a heap. Fills that cache, which has two strings for each place, with those of a static text: three for each, of
+/// which one may be there already.
 pub(super) unsafe extern "C-unwind" fn fill_string_cache(state: *mut lua_State) -> c_int {
     // SAFETY: runs protected; each address is that of a text which ends with a zero. Stack: one string at a time.
     unsafe {
@@ -57,13 +58,13 @@ pub(super) unsafe extern "C-unwind" fn fill_string_cache(state: *mut lua_State) 
 
 /// Places of the cache (`STRCACHE_N` of Lua): a text's is its address modulo this number.
 const CACHE_PLACES: usize = 53;
-/// From each address one of two texts: the places are odd in number, so both come to each.
-static TEXTS: [u8; 2 * CACHE_PLACES] = {
-    let mut texts = [0; 2 * CACHE_PLACES];
+/// From each address one of three texts: the number of places is no multiple of three, so all come to each.
+static TEXTS: [u8; 3 * CACHE_PLACES] = {
+    let mut texts = [0; 3 * CACHE_PLACES];
     let mut place = 0;
     while place < texts.len() {
-        texts[place] = b'x';
-        place += 2;
+        (texts[place], texts[place + 1]) = (1, 2);
+        place += 3;
     }
     texts
 };

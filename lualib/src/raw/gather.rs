@@ -54,8 +54,8 @@ unsafe fn set_items(table: *const Table, first: *const Value, items: usize) -> b
     }
 }
 
-/// Enters pairs: first those whose place is free, then the others, which are chained to those. So none is ever moved. False when a
-/// value is nil: then the order matters, and nothing is done. On the stack the others take the places of the first.
+/// Enters pairs: first those whose place is free, then the others, which are chained to those. So none is ever moved. False when there
+/// is no room for all, or a value is nil and the order matters: then nothing is done. On the stack the others take the places of the first.
 ///
 /// # Safety
 /// As for [`gather`]; the table [`is_new`].
@@ -71,7 +71,10 @@ unsafe fn enter_all(
         if pairs == 0 {
             return true;
         }
-        if (*table).flags & DUMMY != 0 || (0..pairs).any(|pair| (*entries.add(pair))[1].is_nil()) {
+        if (*table).flags & DUMMY != 0
+            || hash_len(table) < pairs
+            || (0..pairs).any(|pair| (*entries.add(pair))[1].is_nil())
+        {
             return false;
         }
         let mut left = 0;
@@ -101,7 +104,7 @@ unsafe fn enter_all(
 /// As for [`enter_all`], of whose pairs these are the rest.
 #[inline(never)]
 unsafe fn chain_all(state: *mut lua_State, table: *const Table, entries: *const [Value; 2], pairs: usize) {
-    // SAFETY: by (1); the table is on top. Stack: unchanged.
+    // SAFETY: by (1); the table is on top, and has room for every pair, so `set` leaves its nodes where they are. Stack: unchanged.
     unsafe {
         let index = count(state);
         let mut free = (*table).nodes.add(hash_len(table));

@@ -268,11 +268,16 @@ impl<'a> Builder<'a> {
         // SAFETY: `unpack`'s contract.
         unsafe {
             if raw::ensure(self.state, slots) {
-                Ok(())
-            } else if raw::is_overflow(self.state, slots) {
-                Err(UnpackError::Stack)
-            } else {
-                Err(UnpackError::Memory)
+                return Ok(());
+            }
+            if raw::is_overflow(self.state, slots) {
+                return Err(UnpackError::Stack);
+            }
+            // For a stack Lua does not collect by itself.
+            ffi::lua_gc(self.state, ffi::LUA_GCCOLLECT);
+            match raw::ensure(self.state, slots) {
+                true => Ok(()),
+                false => Err(UnpackError::Memory),
             }
         }
     }

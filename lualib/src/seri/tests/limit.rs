@@ -69,3 +69,20 @@ fn packing_fails_cleanly_or_does_without_memory() {
                    meta = setmetatable({}, {__pairs = function() return next, {a = packstring(rep('x', 100))} end})";
     under_every_limit(prepare, "send(big, meta, {meta})");
 }
+
+#[test]
+fn garbage_makes_room_for_the_stack() {
+    let mut state = State::new();
+    state
+        .run(
+            "s = packstring(seq(1, 100))
+             co = coroutine.create(function() return unpack(s) end)
+             collectgarbage('stop')
+             for i = 1, 1000 do local _ = {i} end",
+        )
+        .expect("there is no limit yet");
+    state.limit(1000);
+    state
+        .run("local ok, t = coroutine.resume(co) assert(ok and #t == 100, t)")
+        .expect("a collection frees more than the stack needs");
+}
