@@ -1,6 +1,7 @@
 //! The names of the module `skynet` that few services use: the first one that is asked for loads `skynet.rest`, which has them all.
 //!
-//! Until then the module has a metatable of ours. A program may give it one of its own, so `setmetatable` loads the rest before that.
+//! Until then the module has a metatable of ours, which programs do not see: `getmetatable` and `setmetatable` load the rest first, and
+//! it goes.
 
 use std::ffi::{c_char, c_int};
 
@@ -40,6 +41,21 @@ unsafe extern "C-unwind" fn index(state: *mut lua_State) -> c_int {
     1
 }
 
+/// `getmetatable(value)`: Lua's, but for what is said above.
+pub(crate) unsafe extern "C-unwind" fn getmetatable(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned while Lua may raise. Stack: the argument, then nil or its metatable and what hides that.
+    unsafe {
+        ffi::luaL_checkany(state, 1);
+        load(state);
+        if ffi::lua_getmetatable(state, 1) == 0 {
+            ffi::lua_pushnil(state);
+        } else {
+            ffi::luaL_getmetafield(state, 1, c"__metatable".as_ptr());
+        }
+        1
+    }
+}
+
 /// `setmetatable(table, metatable)`: Lua's, but for what is said above.
 pub(crate) unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_int {
     // SAFETY: nothing is owned while Lua may raise. Stack: the two arguments, then the first.
@@ -59,9 +75,9 @@ pub(crate) unsafe extern "C-unwind" fn setmetatable(state: *mut lua_State) -> c_
     }
 }
 
-/// Loads the rest into the table at 1 if that still has our metatable, which goes.
+/// Loads the rest into what is at 1 if that is a table that still has our metatable, which goes.
 unsafe fn load(state: *mut lua_State) {
-    // SAFETY: there is a table at 1. Stack: unchanged in the end; meanwhile our metatable and what it has.
+    // SAFETY: there is a value at 1. Stack: unchanged in the end; meanwhile our metatable and what it has.
     unsafe {
         let Some(metatable) = (*raw::at(state, 1))
             .as_table()

@@ -49,6 +49,8 @@ pub(crate) unsafe fn open_standard(state: *mut lua_State) {
         ffi::luaL_openlibs(state);
         ffi::lua_pushcclosure(state, code_cache::loadfile, 0);
         ffi::lua_setglobal(state, c"loadfile".as_ptr());
+        ffi::lua_pushcclosure(state, late::getmetatable, 0);
+        ffi::lua_setglobal(state, c"getmetatable".as_ptr());
         ffi::lua_pushcclosure(state, late::setmetatable, 0);
         ffi::lua_setglobal(state, c"setmetatable".as_ptr());
         profile::install(state);

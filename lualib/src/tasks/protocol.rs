@@ -1,7 +1,8 @@
 //! The protocols of a service: tables that Lua code has registered by name and by id, and may change at any time.
 //!
 //! They are read in place, without calls into Lua. What a table lacks it may inherit, through the tables in `__index` of its
-//! metatable. What it inherits through a function there is put into the table when it is registered, since nothing may raise later.
+//! metatable. What it inherits through a function there is put into the table when it is registered, since nothing may raise later;
+//! what that function raises for, or would yield for, is not there.
 
 use std::ffi::c_int;
 use std::ptr;
@@ -29,7 +30,7 @@ pub(crate) unsafe fn watch(vault: *mut lua_State) {
 
 /// `__newindex` of the table of protocols: (protocols, key, class).
 unsafe extern "C-unwind" fn adopt(state: *mut lua_State) -> c_int {
-    // SAFETY: nothing is owned while Lua may raise. Stack: the three arguments, then a field; then nothing.
+    // SAFETY: nothing is owned while Lua may raise. Stack: the three arguments, then a name and its field; then nothing.
     unsafe {
         let vm = Vm::of(state);
         ffi::lua_settop(state, 3);
@@ -51,11 +52,15 @@ unsafe extern "C-unwind" fn adopt(state: *mut lua_State) -> c_int {
                 (dispatch, c"dispatch"),
                 (trace, c"trace"),
             ] {
-                if field(vm, class, key).is_nil()
-                    && ffi::lua_getfield(state, 3, name.as_ptr()) != ffi::LUA_TNIL
+                if !field(vm, class, key).is_nil() {
+                    continue;
+                }
+                ffi::lua_pushstring(state, name.as_ptr());
+                ffi::lua_pushcclosure(state, get, 0);
+                ffi::lua_pushvalue(state, 3);
+                ffi::lua_pushvalue(state, 4);
+                if ffi::lua_pcall(state, 2, 1, 0) == ffi::LUA_OK && ffi::lua_type(state, -1) != ffi::LUA_TNIL
                 {
-                    ffi::lua_pushstring(state, name.as_ptr());
-                    ffi::lua_insert(state, 4);
                     ffi::lua_rawset(state, 3);
                 }
                 ffi::lua_settop(state, 3);
@@ -64,6 +69,13 @@ unsafe extern "C-unwind" fn adopt(state: *mut lua_State) -> c_int {
         ffi::lua_rawset(state, 1);
         0
     }
+}
+
+/// `table[key]`, in a protected call: (table, key).
+unsafe extern "C-unwind" fn get(state: *mut lua_State) -> c_int {
+    // SAFETY: nothing is owned while Lua may raise. Stack: the table and the key, then the value.
+    unsafe { ffi::lua_gettable(state, 1) };
+    1
 }
 
 /// Puts the protocol that is named at `index` (its name or number) in the place of its name. Gives its table and its id.
