@@ -170,6 +170,25 @@ try.main(function()
 		try.equal(t.g, print)
 	end)
 
+	try.ours("no hook runs while a table is walked", function()
+		local tables = require "fulmar.tables"
+		local root = {}
+		for i = 1, 200 do root[i] = { f = function() return 1 end, inner = { n = { i } } } end
+		for _, event in ipairs { "c", "r", "cr" } do
+			local seen
+			debug.sethook(function()
+				local info = debug.getinfo(2, "f")
+				seen = seen or info and info.func ~= tables.build and info.func ~= debug.sethook and info.func
+			end, event)
+			local image = tables.build(root, "whole")
+			debug.sethook()
+			try.equal(seen or nil, nil)
+			local copy = tables.copy(image)
+			try.equal(copy[200].f(), 1)
+			try.equal(copy[200].inner.n[1], 200)
+		end
+	end)
+
 	try.ours("no file holds a function", function()
 		local tables = require "fulmar.tables"
 		local path = os.tmpname()

@@ -11,6 +11,7 @@ use fulmar_sharedata::Object;
 use mlua::ffi::{self, lua_State};
 
 use crate::code_cache;
+use crate::raw::{self, Value};
 use crate::stack::{self, Failure};
 use crate::vm::Vm;
 
@@ -30,10 +31,9 @@ impl Foreign {
     /// The function on top, which is popped.
     ///
     /// # Safety
-    /// There is one, and six free slots. No Lua code runs, and nothing raises.
+    /// There is one, and something else refers to it. No Lua code runs, and nothing raises.
     pub(super) unsafe fn function(state: *mut lua_State) -> Result<Object, Failure> {
-        // SAFETY: by the caller. Dumping a function needs memory, for which finalizers would run, but for the collector that stands
-        // still. Stack: the function, its first upvalue or what dumps it and itself once more; one value less in the end.
+        // SAFETY: by the caller. Stack: the function or its first upvalue; one value less in the end.
         unsafe {
             let top = ffi::lua_gettop(state);
             let found = if !ffi::lua_getupvalue(state, top, 1).is_null() {
@@ -42,22 +42,38 @@ impl Foreign {
                 keep_library(native);
                 Ok(Foreign::Native(native))
             } else {
-                let is_running = ffi::lua_gc(state, ffi::LUA_GCISRUNNING) != 0;
-                ffi::lua_gc(state, ffi::LUA_GCSTOP);
-                ffi::lua_pushcclosure(state, dump, 0);
-                ffi::lua_pushvalue(state, top);
-                let status = ffi::lua_pcall(state, 1, 0, 0);
-                if is_running {
-                    ffi::lua_gc(state, ffi::LUA_GCRESTART);
-                }
-                match status {
-                    ffi::LUA_OK => Ok(Foreign::Bytecode((*Vm::of(state)).dumped.as_slice().into())),
-                    _ => Err("not enough memory".into()),
-                }
+                bytecode(state, *raw::at(state, top)).map(Foreign::Bytecode)
             };
             ffi::lua_settop(state, top - 1);
             found.map(Object::new)
         }
+    }
+}
+
+/// Dumps a Lua function without running any Lua code, though dumping needs memory and may raise, so that it is in a protected call:
+/// the collector stands still, so there are no finalizers, and the call is the vault's, a thread that has no hooks.
+unsafe fn bytecode(state: *mut lua_State, function: Value) -> Result<Box<[u8]>, Failure> {
+    // SAFETY: the function is live, by the caller; the vault has room. Its stack: what dumps and the function, or the error; unchanged
+    // in the end.
+    unsafe {
+        let vm = Vm::of(state);
+        let vault = (*vm).vault;
+        let top = ffi::lua_gettop(vault);
+        let is_running = ffi::lua_gc(state, ffi::LUA_GCISRUNNING) != 0;
+        ffi::lua_gc(state, ffi::LUA_GCSTOP);
+        // The program may have found it in the registry.
+        ffi::lua_sethook(vault, None, 0, 0);
+        ffi::lua_pushcclosure(vault, dump, 0);
+        raw::push(vault, function);
+        let dumped = match ffi::lua_pcall(vault, 1, 0, 0) {
+            ffi::LUA_OK => Ok((*vm).dumped.as_slice().into()),
+            _ => Err(stack::bytes_at(vault, -1).unwrap_or_default().to_vec().into()),
+        };
+        ffi::lua_settop(vault, top);
+        if is_running {
+            ffi::lua_gc(state, ffi::LUA_GCRESTART);
+        }
+        dumped
     }
 }
 
