@@ -6,6 +6,7 @@ use std::ptr;
 use mlua::ffi::{self, lua_State};
 
 use super::room::used_bytes;
+use super::stack::global;
 use super::*;
 
 /// Closures, userdata and new tables, made by Lua and read here, and the other way round.
@@ -102,6 +103,12 @@ unsafe fn probe_room(state: *mut lua_State) -> bool {
     ];
     // SAFETY: as for `probe`. Stack: some values more.
     unsafe {
+        let mut memory = ptr::null_mut();
+        let allocate = ffi::lua_getallocf(state, &mut memory);
+        let global = global(state);
+        if !ptr::fn_addr_eq((*global).allocate, allocate) || (*global).memory != memory {
+            return false;
+        }
         let collected = || {
             ffi::lua_gc(state, ffi::LUA_GCCOLLECT);
             let counted = ffi::lua_gc(state, ffi::LUA_GCCOUNT) * 1024 + ffi::lua_gc(state, ffi::LUA_GCCOUNTB);

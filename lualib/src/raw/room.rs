@@ -12,16 +12,6 @@ use super::stack::{global, pop, top};
 use super::table::{Node, Table};
 use super::value::{NIL, Payload};
 
-/// The beginning of `global_State`.
-#[repr(C)]
-pub(super) struct Global {
-    pub(super) allocate: ffi::lua_Alloc,
-    pub(super) memory: *mut c_void,
-    /// What is allocated, and beside that how much of it the collector has not been told of.
-    total: isize,
-    debt: isize,
-}
-
 /// Items and pairs of a table that is made here.
 const MOST: u32 = 128;
 /// A value that is in no table (`LUA_VEMPTY`).
@@ -119,7 +109,7 @@ unsafe fn add_array(state: *mut lua_State, table: *mut Table, items: u32) -> boo
 unsafe fn allocate(state: *mut lua_State, bytes: usize) -> Option<*mut c_void> {
     // SAFETY: by (1): what Lua itself does.
     unsafe {
-        let global: *mut Global = global(state);
+        let global = global(state);
         let block = ((*global).allocate)((*global).memory, ptr::null_mut(), 0, bytes);
         if block.is_null() {
             return None;
@@ -136,7 +126,7 @@ unsafe fn allocate(state: *mut lua_State, bytes: usize) -> Option<*mut c_void> {
 pub(super) unsafe fn used_bytes(state: *mut lua_State) -> isize {
     // SAFETY: by (1).
     unsafe {
-        let global: *mut Global = global(state);
+        let global = global(state);
         (*global).total - (*global).debt
     }
 }

@@ -1,11 +1,10 @@
 //! The stack of a thread, and the call that runs on it.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 
 use mlua::ffi::{self, lua_State};
 
 use super::Link;
-use super::room::Global;
 use super::value::Value;
 
 /// The beginning of `lua_State`.
@@ -20,6 +19,16 @@ struct Thread {
     call: *mut CallInfo,
     stack_last: *mut Value,
     stack: *mut Value,
+}
+
+/// The beginning of `global_State`.
+#[repr(C)]
+pub(super) struct Global {
+    pub(super) allocate: ffi::lua_Alloc,
+    pub(super) memory: *mut c_void,
+    /// What is allocated, and beside that how much of it the collector has not been told of.
+    pub(super) total: isize,
+    pub(super) debt: isize,
 }
 
 /// `CallInfo`.
