@@ -73,6 +73,14 @@ try.main(function()
 		raises("", sharedata.query, "bad")
 	end)
 
+	try.case("a shared table in a table that is given", function()
+		sharedata.new("inner", { n = 1, list = { 1, { x = 3 } } })
+		local inner = sharedata.query "inner"
+		sharedata.new("outer", { a = inner, b = { inner.list } })
+		local t = sharedata.query "outer"
+		try.values({ 1, 3, 1 }, t.a.n, t.a.list[2].x, t.b[1][1])
+	end)
+
 	try.case("sources with errors", function()
 		raises("call failed", sharedata.new, "bad", "return {")
 		raises("call failed", sharedata.new, "bad", "error 'no'")

@@ -93,6 +93,30 @@ try.main(function()
 		try.raises("serialize can't pack too depth table", sharetable.loadtable, "bad", x)
 	end)
 
+	try.case("a shared table in a table that is given", function()
+		sharetable.loadtable("inner", { n = 1, list = { 1, 2, { x = 3 } } })
+		local inner = sharetable.query "inner"
+		sharetable.loadtable("outer", { a = inner, deep = { inner.list, inner } })
+		local t = sharetable.query "outer"
+		try.values({ 1, 3, 2, 1 }, t.a.n, t.a.list[3].x, t.deep[1][2], t.deep[2].n)
+		sharetable.loadtable("top", inner)
+		try.equal(sharetable.query "top".list[2], 2)
+		try.raises("Unsupport type function to serialize", sharetable.loadtable, "bad", { inner, print })
+		local knot = { inner }
+		knot[2] = knot
+		try.raises("serialize can't pack too depth table", sharetable.loadtable, "bad", knot)
+	end)
+
+	try.ours("a shared table deep in tables that are in many places", function()
+		sharetable.loadtable("leaf", { n = 1 })
+		local t = { sharetable.query "leaf" }
+		for _ = 1, 22 do t = { t, t } end
+		sharetable.loadtable("tree", t)
+		local found = sharetable.query "tree"
+		for i = 1, 22 do found = found[1 + i % 2] end
+		try.equal(found[1].n, 1)
+	end)
+
 	try.case("what cannot be shared", function()
 		local function refused(source, why)
 			local log = try.log()

@@ -1,7 +1,7 @@
 -- skynet.sharedata: read-only tables that many services read in place, and that follow updates. A face of the service sharedatad.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
-local plain = require "fulmar.plain"
+local build = require "fulmar.build"
 local new_follow = require "fulmar.follow"
 
 local sharedata = {}
@@ -20,7 +20,7 @@ local function packed(value)
 	if type(value) ~= "table" then
 		return value
 	end
-	local image = tables.build(plain(value))
+	local image = build(value)
 	return tables.token(image), image
 end
 
