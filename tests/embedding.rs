@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,6 +99,19 @@ fn a_node_can_be_made_again_and_again() {
     assert_eq!(log.matches("LAUNCH snlua main").count(), 20, "{log}");
 }
 
+/// Settings of a node whose services are in the folder, and its log.
+fn settings(scratch: &Scratch) -> (Settings, PathBuf) {
+    let log = scratch.path().join("log");
+    let keys = [
+        ("harbor", "0".to_owned()),
+        ("luaservice", format!("{}/?.lua", scratch.path().display())),
+        ("logger", log.display().to_string()),
+    ];
+    let values = keys.map(|(key, value)| (key.to_owned(), value));
+    let settings = Settings::new(BTreeMap::from(values)).expect("the keys above are good");
+    (settings, log)
+}
+
 /// A native service that panics: in its start, or at its first message, before it has said that it runs.
 struct Panics;
 
@@ -142,14 +156,7 @@ fn who_waits_for_a_service_that_panics_gets_an_error() {
         end)
         "#,
     );
-    let log = scratch.path().join("log").display().to_string();
-    let keys = [
-        ("harbor", "0".to_owned()),
-        ("luaservice", format!("{}/?.lua", scratch.path().display())),
-        ("logger", log.clone()),
-    ];
-    let values = keys.map(|(key, value)| (key.to_owned(), value));
-    let settings = Settings::new(BTreeMap::from(values)).expect("the keys above are good");
+    let (settings, log) = settings(&scratch);
     let engine = boot(&settings).expect("a node of embedded services boots");
     engine.register_module("panics", Arc::new(Panics));
     engine.start();
@@ -182,14 +189,7 @@ end)
 fn rust_and_lua_follow_each_others_tables() {
     let scratch = Scratch::new();
     scratch.write("main.lua", FOLLOWER);
-    let log = scratch.path().join("log").display().to_string();
-    let keys = [
-        ("harbor", "0".to_owned()),
-        ("luaservice", format!("{}/?.lua", scratch.path().display())),
-        ("logger", log.clone()),
-    ];
-    let values = keys.map(|(key, value)| (key.to_owned(), value));
-    let settings = Settings::new(BTreeMap::from(values)).expect("the keys above are good");
+    let (settings, log) = settings(&scratch);
     let tables = Tables::new();
     let items = serde_json::json!({ "row": { "n": 0, "text": "x" }, "other": [1, 2, 3] });
     let items = tables.store().build(&items).unwrap();

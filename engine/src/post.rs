@@ -1,7 +1,8 @@
 //! The post: how messages get from a sender into a mailbox, and errors back.
 //!
 //! Every send ends in [`Engine::deliver_by`]: pin the epoch, look the handle up, push, unpin, then do what the state word asks for; a
-//! [`Route`] spares it the pin and the look-up. Nothing foreign runs while pinned: no service code, no destructor of a payload, no system call.
+//! [`Route`] spares it the pin and the look-up. Nothing foreign runs while pinned: no service code, no destructor of a payload, no system
+//! call.
 
 use std::sync::Arc;
 

@@ -118,10 +118,7 @@ unsafe fn replace_timed(state: *mut lua_State, thread: *mut lua_State, timed: bo
         let top = ffi::lua_gettop(state);
         if ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, (&raw const TIMED).cast()) != ffi::LUA_TTABLE {
             ffi::lua_createtable(state, 0, 1);
-            ffi::lua_createtable(state, 0, 1);
-            ffi::lua_pushstring(state, c"k".as_ptr());
-            ffi::lua_setfield(state, -2, c"__mode".as_ptr());
-            ffi::lua_setmetatable(state, -2);
+            stack::make_weak(state, c"k");
             ffi::lua_pushvalue(state, -1);
             ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, (&raw const TIMED).cast());
         }

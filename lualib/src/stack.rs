@@ -152,6 +152,21 @@ pub(crate) unsafe fn make_room(state: *mut lua_State) -> Result<(), Failure> {
 /// More than any native pushes at a time.
 const ROOM: usize = 8;
 
+/// Makes the table on top hold its keys ("k") or values ("v") weakly.
+///
+/// # Safety
+/// There is one, without a metatable; `state` runs protected and has two free slots. May raise a memory error: nothing with a
+/// destructor is alive.
+pub(crate) unsafe fn make_weak(state: *mut lua_State, mode: &CStr) {
+    // SAFETY: by the caller. Stack: unchanged.
+    unsafe {
+        ffi::lua_createtable(state, 0, 1);
+        ffi::lua_pushstring(state, mode.as_ptr());
+        ffi::lua_setfield(state, -2, c"__mode".as_ptr());
+        ffi::lua_setmetatable(state, -2);
+    }
+}
+
 /// The text of the error value on top of `state`, which is popped.
 ///
 /// # Safety

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mlua::ffi::{self, lua_State};
 
 use super::schemas::{Shared, Token};
-use crate::stack::Failure;
+use crate::stack::{self, Failure};
 
 /// The content of a userdata with the metatable [`NAME`]; its user value is the table of names.
 pub(super) struct TypeRef {
@@ -67,10 +67,7 @@ unsafe fn push_names(state: *mut lua_State, token: Token, fields: u32) {
         if ffi::lua_rawgetp(state, ffi::LUA_REGISTRYINDEX, key) != ffi::LUA_TTABLE {
             ffi::lua_pop(state, 1);
             ffi::lua_createtable(state, 0, 1);
-            ffi::lua_createtable(state, 0, 1);
-            ffi::lua_pushstring(state, c"v".as_ptr());
-            ffi::lua_setfield(state, -2, c"__mode".as_ptr());
-            ffi::lua_setmetatable(state, -2);
+            stack::make_weak(state, c"v");
             ffi::lua_pushvalue(state, -1);
             ffi::lua_rawsetp(state, ffi::LUA_REGISTRYINDEX, key);
         }

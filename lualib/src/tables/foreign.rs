@@ -124,10 +124,7 @@ unsafe fn push_function(state: *mut lua_State) {
     unsafe {
         let code = ffi::lua_gettop(state);
         if ffi::luaL_getsubtable(state, ffi::LUA_REGISTRYINDEX, FUNCTIONS.as_ptr()) == 0 {
-            ffi::lua_createtable(state, 0, 1);
-            ffi::lua_pushstring(state, c"v".as_ptr());
-            ffi::lua_setfield(state, -2, c"__mode".as_ptr());
-            ffi::lua_setmetatable(state, -2);
+            stack::make_weak(state, c"v");
         }
         ffi::lua_pushvalue(state, code);
         if ffi::lua_rawget(state, code + 1) != ffi::LUA_TFUNCTION {

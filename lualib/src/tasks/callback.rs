@@ -7,7 +7,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::CallbackMode;
 use super::culprit::Culprit;
-use super::delivery::{Delivery, DeliveryBody, push_pointer, release_lent};
+use super::delivery::{Delivery, DeliveryBody, Head, push_pointer, release_lent};
 use super::turn::turn;
 use crate::stack::{self, native};
 use crate::vm::{Slot, Vm};
@@ -21,12 +21,7 @@ pub(super) unsafe fn call_back(vm: *mut Vm, message: Message, forward: bool) {
     // SAFETY: the message moves into the service's memory before Lua runs. The main thread's stack is restored.
     unsafe {
         let culprit = Culprit::of(&message);
-        (*vm).tasks.delivery = Some(Delivery {
-            message_type: message.message_type(),
-            session: message.session(),
-            source: message.source(),
-            body: DeliveryBody::Message(message),
-        });
+        (*vm).tasks.delivery = Some(Delivery::of(message));
         let main = (*vm).main;
         let status = stack::protect(main, call_function, std::ptr::null_mut(), 0);
         if forward {
@@ -50,21 +45,18 @@ unsafe extern "C-unwind" fn call_function(state: *mut lua_State) -> c_int {
     // SAFETY: no value with a destructor is alive where Lua may raise. Stack: handler, function, five arguments.
     unsafe {
         let vm = Vm::of(state);
-        let (message_type, session, source) = {
-            let Some(delivery) = &(*vm).tasks.delivery else {
-                return 0;
-            };
-            (delivery.message_type, delivery.session, delivery.source)
+        let Some(Delivery { head, .. }) = (*vm).tasks.delivery else {
+            return 0;
         };
         ffi::lua_settop(state, 0);
         ffi::lua_pushcclosure(state, super::run::traceback, 0);
         (*vm).push_slot(state, Slot::Callback);
-        ffi::lua_pushinteger(state, message_type.0.into());
+        ffi::lua_pushinteger(state, head.message_type.0.into());
         if let Err(failure) = push_pointer(vm, state) {
             return stack::finish(state, Err(failure));
         }
-        ffi::lua_pushinteger(state, session.into());
-        ffi::lua_pushinteger(state, source.bits().into());
+        ffi::lua_pushinteger(state, head.session.into());
+        ffi::lua_pushinteger(state, head.source.bits().into());
         // The function gets the pointer; what it dispatches comes back through `dispatch_message`.
         (*vm).tasks.delivery = None;
         if ffi::lua_pcall(state, 5, 0, 1) != ffi::LUA_OK {
@@ -97,9 +89,11 @@ native! {
                 (data, usize::try_from(len).unwrap_or(0))
             });
             let delivery = Delivery {
-                message_type: MessageType(message_type),
-                session,
-                source,
+                head: Head {
+                    message_type: MessageType(message_type),
+                    session,
+                    source,
+                },
                 body: DeliveryBody::Script { data, len },
             };
             turn(vm, state, delivery);

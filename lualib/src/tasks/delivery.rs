@@ -17,10 +17,22 @@ use crate::vm::Vm;
 
 /// A message on its way into a task.
 pub(crate) struct Delivery {
-    pub(crate) message_type: MessageType,
-    pub(crate) session: i32,
-    pub(crate) source: Handle,
-    pub(crate) body: DeliveryBody,
+    pub(super) head: Head,
+    pub(super) body: DeliveryBody,
+}
+
+impl Delivery {
+    #[inline(always)]
+    pub(super) fn of(message: Message) -> Delivery {
+        Delivery {
+            head: Head {
+                message_type: message.message_type(),
+                session: message.session(),
+                source: message.source(),
+            },
+            body: DeliveryBody::Message(message),
+        }
+    }
 }
 
 /// A delivery without its bytes.
@@ -32,14 +44,6 @@ pub(super) struct Head {
 }
 
 impl Head {
-    pub(super) fn of(delivery: &Delivery) -> Head {
-        Head {
-            message_type: delivery.message_type,
-            session: delivery.session,
-            source: delivery.source,
-        }
-    }
-
     /// The request; none when no answer is wanted.
     pub(super) fn request(self) -> Option<Request> {
         (self.session != 0).then_some(Request {

@@ -161,7 +161,7 @@ unsafe extern "C-unwind" fn handle_request(state: *mut lua_State) -> c_int {
     unsafe {
         let vm = Vm::of(state);
         let (session, source) = match &(*vm).tasks.delivery {
-            Some(delivery) => (delivery.session, delivery.source.bits()),
+            Some(delivery) => (delivery.head.session, delivery.head.source.bits()),
             None => return 0,
         };
         let unpack = match raw::count(state) {

@@ -96,7 +96,7 @@ pub(super) unsafe fn arrive(vm: *mut Vm) {
         && vm.tasks.arriving_tags.len() < MAX_ARRIVING
     {
         let tag = String::from_utf8_lossy(bytes).into_owned().into_boxed_str();
-        vm.tasks.arriving_tags.insert(delivery.source.bits(), tag);
+        vm.tasks.arriving_tags.insert(delivery.head.source.bits(), tag);
     }
 }
 

@@ -5,7 +5,7 @@ use mlua::ffi::lua_State;
 
 use super::callback::call_back;
 use super::culprit::Culprit;
-use super::delivery::{Delivery, DeliveryBody, Head, release_lent};
+use super::delivery::{Delivery, Head, release_lent};
 use super::run::{resume, start_function, start_request};
 use super::unknown::unknown;
 use super::{CallbackMode, Fork, Resumed, Wait, protocol, release_anchor};
@@ -24,13 +24,7 @@ pub(crate) unsafe fn receive(vm: *mut Vm, message: Message) {
             CallbackMode::Native => {
                 let main = (*vm).main;
                 let culprit = Culprit::of(&message);
-                let delivery = Delivery {
-                    message_type: message.message_type(),
-                    session: message.session(),
-                    source: message.source(),
-                    body: DeliveryBody::Message(message),
-                };
-                turn(vm, main, delivery);
+                turn(vm, main, Delivery::of(message));
                 culprit.log_errors(vm);
                 release_lent(vm);
             }
@@ -79,7 +73,7 @@ pub(crate) unsafe fn start_forks(vm: *mut Vm) {
 pub(super) unsafe fn turn(vm: *mut Vm, from: *mut lua_State, delivery: Delivery) {
     // SAFETY: every call below leaves the stack of `from` as it was.
     unsafe {
-        let head = Head::of(&delivery);
+        let head = delivery.head;
         // At once to where it stays: moving it on would cost more than anything that is done with it here.
         (*vm).tasks.delivery = Some(delivery);
         match head.message_type {

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int};
 use fulmar_engine::MessageType;
 use mlua::ffi::{self, lua_State};
 
-use super::delivery::push_pointer;
+use super::delivery::{Delivery, push_pointer};
 use crate::stack::{self, native};
 use crate::vm::{Slot, Vm};
 
@@ -41,22 +41,19 @@ unsafe extern "C-unwind" fn call_hook(state: *mut lua_State) -> c_int {
     unsafe {
         let vm = Vm::of(state);
         let slot = *ffi::lua_touserdata(state, 1).cast::<Slot>();
-        let (session, source, message_type) = {
-            let Some(delivery) = &(*vm).tasks.delivery else {
-                return 0;
-            };
-            (delivery.session, delivery.source, delivery.message_type)
+        let Some(Delivery { head, .. }) = (*vm).tasks.delivery else {
+            return 0;
         };
         (*vm).push_slot(state, slot);
-        ffi::lua_pushinteger(state, session.into());
-        ffi::lua_pushinteger(state, source.bits().into());
+        ffi::lua_pushinteger(state, head.session.into());
+        ffi::lua_pushinteger(state, head.source.bits().into());
         if let Err(failure) = push_pointer(vm, state) {
             return stack::finish(state, Err(failure));
         }
         if slot as c_int == Slot::UnknownResponse as c_int {
             ffi::lua_call(state, 4, 0);
         } else {
-            push_prototype(vm, state, message_type);
+            push_prototype(vm, state, head.message_type);
             ffi::lua_call(state, 5, 0);
         }
         0

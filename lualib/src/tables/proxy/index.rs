@@ -190,7 +190,7 @@ unsafe fn new_child(
         raw::push(state, proxy);
         ffi::lua_rawset(state, cache);
         if inner.is_one {
-            keep_one(state, reader, inner)?;
+            keep_one(state, reader, inner);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ unsafe fn push_one(state: *mut lua_State, reader: Reader, inner: Inner) -> bool 
 }
 
 /// Remembers the proxy on top for a table with an identity.
-unsafe fn keep_one(state: *mut lua_State, reader: Reader, inner: Inner) -> Result<(), Failure> {
+unsafe fn keep_one(state: *mut lua_State, reader: Reader, inner: Inner) {
     // SAFETY: as for `child`; three free slots. Stack: unchanged in the end.
     unsafe {
         let proxy = ffi::lua_gettop(state);
@@ -221,10 +221,7 @@ unsafe fn keep_one(state: *mut lua_State, reader: Reader, inner: Inner) -> Resul
             None => {
                 reader.push(state);
                 ffi::lua_createtable(state, 0, 1);
-                ffi::lua_createtable(state, 0, 1);
-                ffi::lua_pushstring(state, c"v".as_ptr());
-                ffi::lua_setfield(state, -2, c"__mode".as_ptr());
-                ffi::lua_setmetatable(state, -2);
+                stack::make_weak(state, c"v");
                 ffi::lua_pushvalue(state, -1);
                 ffi::lua_setiuservalue(state, proxy + 1, ONES);
             }
@@ -232,7 +229,6 @@ unsafe fn keep_one(state: *mut lua_State, reader: Reader, inner: Inner) -> Resul
         ffi::lua_pushvalue(state, proxy);
         ffi::lua_rawseti(state, -2, inner.place);
         ffi::lua_settop(state, proxy);
-        Ok(())
     }
 }
 
@@ -380,7 +376,7 @@ unsafe fn revise(state: *mut lua_State, reader: Reader, proxy: c_int, cache: c_i
                 let (_, table) = focus(state, reader, proxy)?;
                 let found = find(reader, table, key)?;
                 let stays = match found {
-                    Found::Table(inner) => is_child(state, reader, proxy, inner)?,
+                    Found::Table(inner) => is_child(state, reader, proxy, inner),
                     Found::Scalar(value) => value.is_some_and(|value| is_scalar(state, top, value)),
                 };
                 if !stays {
@@ -403,34 +399,29 @@ unsafe fn revise(state: *mut lua_State, reader: Reader, proxy: c_int, cache: c_i
 
 /// Whether the value on top, with its key below, is the proxy of this table of another proxy's: the one that it has if it has an
 /// identity, or else one that was made there.
-unsafe fn is_child(
-    state: *mut lua_State,
-    reader: Reader,
-    parent: c_int,
-    inner: Inner,
-) -> Result<bool, Failure> {
+unsafe fn is_child(state: *mut lua_State, reader: Reader, parent: c_int, inner: Inner) -> bool {
     // SAFETY: as for `warm`. Stack: unchanged in the end.
     unsafe {
         let top = ffi::lua_gettop(state);
         let Some(table) = (*raw::at(state, top)).as_table() else {
-            return Ok(false);
+            return false;
         };
         if inner.is_one && push_one(state, reader, inner) {
             let is_same = (*raw::at(state, top + 1)).as_table() == Some(table);
             ffi::lua_settop(state, top);
-            return Ok(is_same);
+            return is_same;
         }
         let Some((owner, name)) = above(table) else {
-            return Ok(false);
+            return false;
         };
         raw::push(state, name);
         let is_there = (*raw::at(state, parent)).as_table() == Some(owner)
             && ffi::lua_rawequal(state, top - 1, top + 1) != 0;
         ffi::lua_settop(state, top);
         if is_there && inner.is_one {
-            keep_one(state, reader, inner)?;
+            keep_one(state, reader, inner);
         }
-        Ok(is_there)
+        is_there
     }
 }
 
