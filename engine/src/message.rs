@@ -269,22 +269,6 @@ impl Message {
         }
     }
 
-    /// Notes for whom and for when the timer keeps this message, in parts of the envelope that nobody else uses.
-    pub(crate) fn set_timer(&mut self, to: Handle, deadline_ms: u64) {
-        let envelope = self.block.envelope_mut();
-        envelope[TYPE_KIND] = envelope[TYPE_KIND] & u64::from(u32::MAX) | u64::from(to.bits()) << 32;
-        envelope[DEADLINE] = deadline_ms;
-    }
-
-    /// What [`Message::set_timer`] noted.
-    pub(crate) fn timer(&self) -> (Handle, u64) {
-        let envelope = self.block.envelope();
-        (
-            Handle::from_bits((envelope[TYPE_KIND] >> 32) as u32),
-            envelope[DEADLINE],
-        )
-    }
-
     /// Turns the message into an empty one of another type and source, in its own block: an answer needs no memory.
     pub(crate) fn into_empty(self, source: Handle, message_type: MessageType) -> Message {
         let session = self.session();
@@ -431,7 +415,6 @@ unsafe fn take<T>(block: &mut BufMut) -> T {
 const ENVELOPE_LEN: usize = ENVELOPE_WORDS * size_of::<u64>();
 const SOURCE_SESSION: usize = 1;
 const TYPE_KIND: usize = 2;
-const DEADLINE: usize = 3;
 const KIND_SHIFT: u32 = 8;
 /// Bodies start on a cache line.
 const BODY_ALIGN: usize = 64;

@@ -27,10 +27,11 @@ enum Next {
     Full(Message, Arc<ServiceCell>),
 }
 
-/// An error that has not been sent yet.
+/// An empty message that has not been sent yet: an error, or the response to a timer.
 pub(crate) struct Owed {
     from: Handle,
     to: Handle,
+    message_type: MessageType,
     session: i32,
 }
 
@@ -250,22 +251,43 @@ impl Engine {
 
     /// Sends an error for a request that will not be answered otherwise. When the arena is exhausted it is owed until there is room.
     pub(crate) fn answer_error(&self, from: Handle, to: Handle, session: i32) {
-        match self.send(from, to, MessageType::ERROR, session, Body::Empty) {
-            Err(error) if matches!(error.reason, SendFailure::Exhausted) => {
-                self.owed().push(Owed { from, to, session });
-            }
+        self.send_or_owe(Owed {
+            from,
+            to,
+            message_type: MessageType::ERROR,
+            session,
+        });
+    }
+
+    /// Tells a service that its timer has expired; later, when the arena is exhausted.
+    pub(crate) fn expire(&self, to: Handle, session: i32) {
+        self.send_or_owe(Owed {
+            from: Handle::SYSTEM,
+            to,
+            message_type: MessageType::RESPONSE,
+            session,
+        });
+    }
+
+    fn send_or_owe(&self, owed: Owed) {
+        let Owed {
+            from,
+            to,
+            message_type,
+            session,
+        } = owed;
+        match self.send(from, to, message_type, session, Body::Empty) {
+            Err(error) if matches!(error.reason, SendFailure::Exhausted) => self.owed().push(owed),
             // Nobody there, or no harbor: nobody waits, or nobody can be told.
             _ => {}
         }
     }
 
-    /// Sends the errors that are owed, as far as there is room. Says whether one has left.
+    /// Sends what is owed, as far as there is room. Says whether anything has left.
     pub(crate) fn settle_owed(&self) -> bool {
         let owed = std::mem::take(&mut *self.owed());
         let before = owed.len();
-        for Owed { from, to, session } in owed {
-            self.answer_error(from, to, session);
-        }
+        owed.into_iter().for_each(|owed| self.send_or_owe(owed));
         self.owed().len() < before
     }
 
@@ -288,22 +310,13 @@ impl Engine {
 
     /// See [`Context::timeout`](crate::Context::timeout).
     pub(crate) fn timeout(&self, to: Handle, delay_cs: i32, session: i32) -> Result<(), SendError> {
-        let message = Message::new(
-            self.arena(),
-            Handle::SYSTEM,
-            session,
-            MessageType::RESPONSE,
-            Body::Empty,
-        )
-        .map_err(|(_, body)| SendError {
-            reason: SendFailure::Exhausted,
-            body,
-        })?;
         match u32::try_from(delay_cs) {
-            Ok(delay_cs) if delay_cs > 0 => self.timer().arm(to, message, delay_cs),
-            _ => return self.deliver(to, message),
+            Ok(delay_cs) if delay_cs > 0 => {
+                self.timer().arm(to, session, delay_cs);
+                Ok(())
+            }
+            _ => self.send(Handle::SYSTEM, to, MessageType::RESPONSE, session, Body::Empty),
         }
-        Ok(())
     }
 }
 

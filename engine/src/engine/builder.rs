@@ -14,8 +14,7 @@ use super::{BUILT, Engine, Inner};
 use crate::clock::Clock;
 use crate::env::Env;
 use crate::error::{BuildError, MAX_WORKERS};
-use crate::handle::{Handle, Names, Table};
-use crate::message::Message;
+use crate::handle::{Names, Table};
 use crate::net::Sockets;
 use crate::scheduler::Scheduler;
 use crate::service::Module;
@@ -124,10 +123,9 @@ impl EngineBuilder {
         };
         Ok(Engine(Arc::new_cyclic(|engine: &Weak<Inner>| {
             let weak = Weak::clone(engine);
-            let expire = move |to: Handle, message: Message| {
+            let expire = move |to, session| {
                 if let Some(engine) = weak.upgrade() {
-                    // A service that has gone does not wait for its timers.
-                    let _ = Engine(engine).deliver(to, message);
+                    Engine(engine).expire(to, session);
                 }
             };
             let arena = self.arena.unwrap_or_else(Arena::process);

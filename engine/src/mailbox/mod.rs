@@ -49,7 +49,9 @@ mod state;
 #[cfg(not(loom))]
 pub use bounded::{MailboxLimit, Policy};
 #[cfg(not(loom))]
-pub(crate) use messages::{Mailbox, MessageQueue, Pushed};
+#[cfg(test)]
+pub(crate) use messages::MessageQueue;
+pub(crate) use messages::{Mailbox, Pushed};
 pub(crate) use overload::Overload;
 pub(crate) use queue::{Link, Popped, Queue};
 pub(crate) use state::{Added, Done, State};

@@ -213,10 +213,12 @@ impl Context {
     }
 
     /// Asks for a RESPONSE with `session` from [`Handle::SYSTEM`] after `delay_cs` centiseconds. With a delay of 0 or less it is in
-    /// the mailbox when this returns, behind what was there.
+    /// the mailbox when this returns, behind what was there. A timer that expires while the arena is exhausted is told as soon as there is
+    /// room.
     ///
     /// # Errors
-    /// [`SendFailure::Exhausted`] when the arena has no block for it, [`SendFailure::Dead`] when the service has ended.
+    /// With a delay of 0 or less: [`SendFailure::Exhausted`] when the arena has no block for it, [`SendFailure::Dead`] when the service
+    /// has ended.
     pub fn timeout(&self, delay_cs: i32, session: i32) -> Result<(), SendError> {
         self.engine().timeout(self.handle(), delay_cs, session)
     }

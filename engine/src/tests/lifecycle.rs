@@ -167,6 +167,47 @@ fn a_panic_ends_the_service_and_nothing_else() {
     assert!(!engine.is_live(victim));
 }
 
+/// An engine with 8 MiB for messages.
+fn narrow_engine() -> Engine {
+    let arena = Arena::new(ArenaConfig {
+        reserve_bytes: 64 << 20,
+        limit_bytes: 8 << 20,
+    })
+    .expect("64 MiB of address space");
+    Engine::builder()
+        .deterministic(1)
+        .arena(arena)
+        .build()
+        .expect("a sane engine")
+}
+
+/// Takes all blocks that are left.
+fn exhaust(cx: &Context, hoard: &mut Vec<Body>) {
+    for len in [1 << 20, 1 << 10, 1] {
+        while let Ok(block) = cx.loan(len) {
+            hoard.push(Body::Block(block));
+        }
+    }
+}
+
+#[test]
+fn a_timer_in_an_exhausted_arena_is_told_when_there_is_room() {
+    let engine = narrow_engine();
+    let (probe, mut hoard) = (Probe::spawn(&engine), Vec::new());
+    exhaust(&probe.cx, &mut hoard);
+    for session in 1..=3 {
+        probe.cx.timeout(session, session).expect("arming needs no block");
+    }
+    engine.run_until_idle();
+    assert_eq!(got(&probe), []);
+    hoard.clear();
+    engine.run_until_idle();
+    assert_eq!(
+        got(&probe),
+        [1, 2, 3].map(|session| (MessageType::RESPONSE, session, Handle::SYSTEM))
+    );
+}
+
 #[test]
 fn a_panic_in_an_exhausted_arena_is_answered_when_there_is_room() {
     type Hoard = Arc<Mutex<Vec<Body>>>;
@@ -175,25 +216,12 @@ fn a_panic_in_an_exhausted_arena_is_answered_when_there_is_room() {
         fn receive(&mut self, cx: &Context, message: Message) {
             let mut hoard = self.0.lock().unwrap();
             hoard.push(message.into_body());
-            for len in [1 << 20, 1 << 10, 1] {
-                while let Ok(block) = cx.loan(len) {
-                    hoard.push(Body::Block(block));
-                }
-            }
+            exhaust(cx, &mut hoard);
             drop(hoard);
             panic!("nothing is left");
         }
     }
-    let arena = Arena::new(ArenaConfig {
-        reserve_bytes: 64 << 20,
-        limit_bytes: 8 << 20,
-    })
-    .expect("64 MiB of address space");
-    let engine = Engine::builder()
-        .deterministic(1)
-        .arena(arena)
-        .build()
-        .expect("a sane engine");
+    let engine = narrow_engine();
     let probe = Probe::spawn(&engine);
     let hoard = Hoard::default();
     let victim = engine

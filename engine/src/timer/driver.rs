@@ -1,9 +1,8 @@
 //! The timer of an engine: an inbox that workers arm timers through, a [wheel](super::wheel), and the thread that turns it.
 //!
-//! An armed timer *is* the message that its service will get: the empty response from the system, with the service's handle
-//! and the deadline in words of its envelope that messages in flight do not use. It is made by the worker that arms, moves
-//! to the inbox and into the wheel by pointer, and leaves for the mailbox; so arming takes no lock, firing allocates nothing, and the
-//! block is usually freed by the worker that made it.
+//! An armed timer is 16 bytes: deadline, service, session. The response that the service gets is made when it is due, so a service
+//! that arms many timers fills no blocks of the arena meanwhile. Arming takes no lock: workers push to a queue, which the
+//! thread empties into the wheel.
 //!
 //! Nothing ticks. The thread sleeps until the wheel has something to do, and the [alarm](super::alarm) tells a worker
 //! whether it has to be woken earlier; an engine without timers costs nothing. A deadline is the beginning of a millisecond
@@ -11,12 +10,13 @@
 //! `now_cs() == t` sees `now_cs() >= t + n` when the response arrives, between `n - 1` and `n` centiseconds later.
 //!
 //! # Invariants
-//! 1. The inbox is popped only while the wheel is locked, so there is one consumer at a time.
+//! 1. The inbox is emptied only while the wheel is locked, so timers enter the wheel in the order in which they were armed.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use crossbeam_deque::{Injector, Steal};
 use crossbeam_utils::CachePadded;
 use fulmar_arena::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,11 +24,9 @@ use super::alarm::Alarm;
 use super::wheel::Wheel;
 use crate::clock::{Clock, MS_PER_CS, NS_PER_MS};
 use crate::handle::Handle;
-use crate::mailbox::{MessageQueue, Popped};
-use crate::message::Message;
 
-/// Takes a timer that has expired to its service.
-pub(crate) type Expire = Arc<dyn Fn(Handle, Message) + Send + Sync>;
+/// Tells a service that its timer of this session has expired.
+pub(crate) type Expire = Arc<dyn Fn(Handle, i32) + Send + Sync>;
 
 /// The timers of one engine.
 ///
@@ -45,7 +43,7 @@ impl Timer {
         let shared = Shared {
             clock,
             expire,
-            inbox: CachePadded::new(MessageQueue::new()),
+            inbox: Injector::new(),
             alarm: CachePadded::new(Alarm::new()),
             wheel,
             thread: OnceLock::new(),
@@ -57,12 +55,11 @@ impl Timer {
         }
     }
 
-    /// Arms `message` for the service `to`, `delay_cs` from now. Takes no lock.
-    pub(crate) fn arm(&self, to: Handle, mut message: Message, delay_cs: u32) {
+    /// Has the service `to` told about `session`, `delay_cs` from now. Takes no lock.
+    pub(crate) fn arm(&self, to: Handle, session: i32, delay_cs: u32) {
         let shared = &*self.shared;
         let deadline_ms = (shared.clock.now_cs() + u64::from(delay_cs)) * MS_PER_CS;
-        message.set_timer(to, deadline_ms);
-        shared.inbox.push(message);
+        shared.inbox.push((deadline_ms, Armed { to, session }));
         if shared.alarm.must_wake(deadline_ms) {
             shared.wake();
         }
@@ -118,13 +115,19 @@ impl Drop for Timer {
     }
 }
 
+/// Whose timer it is, and what it is known by there.
+struct Armed {
+    to: Handle,
+    session: i32,
+}
+
 /// What the thread and the workers share.
 struct Shared {
     clock: Clock,
     expire: Expire,
-    inbox: CachePadded<MessageQueue>,
+    inbox: Injector<(u64, Armed)>,
     alarm: CachePadded<Alarm>,
-    wheel: Mutex<Wheel<Message>>,
+    wheel: Mutex<Wheel<Armed>>,
     thread: OnceLock<Thread>,
     stopping: AtomicBool,
 }
@@ -151,35 +154,29 @@ impl Shared {
 
     /// Takes in what was armed and expires what is due, by way of the empty `due`: a delivery runs the engine's code, and holds up
     /// nobody who wants the wheel.
-    fn turn(&self, due: &mut Vec<Message>) {
+    fn turn(&self, due: &mut Vec<Armed>) {
         {
             let mut wheel = self.wheel();
             self.empty_inbox(&mut wheel);
-            wheel.advance(self.clock.now_ms(), |_, message| due.push(message));
+            wheel.advance(self.clock.now_ms(), |_, armed| due.push(armed));
         }
-        for message in due.drain(..) {
-            let (to, _) = message.timer();
-            (self.expire)(to, message);
+        for Armed { to, session } in due.drain(..) {
+            (self.expire)(to, session);
         }
         due.shrink_to(KEPT_CAPACITY);
     }
 
     /// Moves the inbox into the wheel; says whether there was anything.
-    fn empty_inbox(&self, wheel: &mut Wheel<Message>) -> bool {
+    fn empty_inbox(&self, wheel: &mut Wheel<Armed>) -> bool {
         let mut came_in = false;
         loop {
-            // SAFETY: the wheel comes from under its lock, so we are the only consumer, and the lock orders one after
-            // another (1).
-            match unsafe { self.inbox.pop() } {
-                Popped::Node(message) => {
-                    let (_, deadline_ms) = message.timer();
-                    wheel.insert(deadline_ms, message);
+            match self.inbox.steal() {
+                Steal::Success((deadline_ms, armed)) => {
+                    wheel.insert(deadline_ms, armed);
                     came_in = true;
                 }
-                Popped::Empty => return came_in,
-                // A worker is two instructions away from completing its push. Those behind it in the queue have made their
-                // check and rely on us, so this is not a moment to sleep.
-                Popped::Busy => thread::yield_now(),
+                Steal::Empty => return came_in,
+                Steal::Retry => {}
             }
         }
     }
@@ -203,7 +200,7 @@ impl Shared {
         }
     }
 
-    fn wheel(&self) -> MutexGuard<'_, Wheel<Message>> {
+    fn wheel(&self) -> MutexGuard<'_, Wheel<Armed>> {
         self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

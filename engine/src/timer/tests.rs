@@ -6,57 +6,37 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use fulmar_arena::{Arena, ArenaConfig};
-
 use super::Timer;
 use crate::clock::{Clock, NS_PER_MS};
 use crate::handle::Handle;
-use crate::message::{Body, Message, MessageType};
 
 /// What has expired: whose it is, its session, and the time in ms and cs that its service sees.
 type Expired = (u32, i32, u64, u64);
 
 struct Fixture {
-    arena: Arena,
     clock: Clock,
     timer: Timer,
     expired: Receiver<Expired>,
 }
 
 fn fixture(clock: Clock) -> Fixture {
-    let arena = Arena::new(ArenaConfig {
-        reserve_bytes: 64 << 20,
-        ..ArenaConfig::default()
-    })
-    .expect("64 MiB of address space");
     let (tell, expired) = channel();
     let seen_by = clock.clone();
-    let expire = move |to: Handle, message: Message| {
-        assert_eq!(
-            (message.source(), message.message_type()),
-            (Handle::SYSTEM, MessageType::RESPONSE)
-        );
-        assert!(message.is_empty());
+    let expire = move |to: Handle, session| {
         // The test may have ended.
-        let _ = tell.send((to.bits(), message.session(), seen_by.now_ms(), seen_by.now_cs()));
+        let _ = tell.send((to.bits(), session, seen_by.now_ms(), seen_by.now_cs()));
     };
     let timer = Timer::new(clock.clone(), Arc::new(expire));
     Fixture {
-        arena,
         clock,
         timer,
         expired,
     }
 }
 
-fn response(arena: Arena, session: i32) -> Message {
-    Message::new(arena, Handle::SYSTEM, session, MessageType::RESPONSE, Body::Empty).expect("there is room")
-}
-
 impl Fixture {
     fn arm(&self, session: i32, delay_cs: u32) {
-        self.timer
-            .arm(Handle::from_bits(9), response(self.arena, session), delay_cs);
+        self.timer.arm(Handle::from_bits(9), session, delay_cs);
     }
 
     /// Goes to `at_ms` and says what expires there.
@@ -124,19 +104,6 @@ fn the_longest_delay_is_kept() {
 }
 
 #[test]
-fn what_never_expires_is_freed_with_the_timer() {
-    let fixture = fixture(Clock::manual(0));
-    let before = fixture.arena.stats().live_blocks;
-    (1..100).for_each(|session| fixture.arm(session, 100));
-    fixture.timer.poll(); // these are in the wheel, the next ones stay in the inbox
-    (100..200).for_each(|session| fixture.arm(session, 100));
-    assert!(fixture.arena.stats().live_blocks > before);
-    let arena = fixture.arena;
-    drop(fixture);
-    assert_eq!(arena.stats().live_blocks, before);
-}
-
-#[test]
 fn the_thread_wakes_for_an_earlier_deadline() {
     let fixture = fixture(Clock::system());
     fixture.timer.start().expect("a thread");
@@ -164,12 +131,12 @@ fn many_threads_lose_nothing_and_nothing_is_early() {
         let threads: Vec<_> = (1..=THREADS)
             .map(|owner| {
                 let fixture = &fixture;
-                let (arena, timer, clock) = (fixture.arena, &fixture.timer, fixture.clock.clone());
+                let (timer, clock) = (&fixture.timer, fixture.clock.clone());
                 scope.spawn(move || {
                     let arm = |session: i32| {
                         let delay_cs = session as u32 * 7 % 5 + 1;
                         let due_ms = (clock.now_cs() + u64::from(delay_cs)) * 10;
-                        timer.arm(Handle::from_bits(owner), response(arena, session), delay_cs);
+                        timer.arm(Handle::from_bits(owner), session, delay_cs);
                         (session, due_ms)
                     };
                     (owner, (1..=PER_THREAD).map(arm).collect())
@@ -200,18 +167,13 @@ fn many_threads_lose_nothing_and_nothing_is_early() {
 #[test]
 fn expiring_may_arm_again_and_stop_the_timer() {
     static ROUNDS: AtomicUsize = AtomicUsize::new(0);
-    let arena = Arena::new(ArenaConfig {
-        reserve_bytes: 64 << 20,
-        ..ArenaConfig::default()
-    })
-    .expect("64 MiB of address space");
     let (tell, told) = channel();
     let own: Arc<OnceLock<Weak<Timer>>> = Arc::default();
     let timer = Arc::new({
         let own = own.clone();
         Timer::new(
             Clock::system(),
-            Arc::new(move |to, message| {
+            Arc::new(move |to, session| {
                 let timer = own
                     .get()
                     .and_then(Weak::upgrade)
@@ -223,7 +185,7 @@ fn expiring_may_arm_again_and_stop_the_timer() {
                     "this one has left the wheel, whose lock is free"
                 );
                 if round < 3 {
-                    timer.arm(to, message, 1);
+                    timer.arm(to, session, 1);
                 } else {
                     timer.stop();
                     let _ = tell.send(());
@@ -233,7 +195,7 @@ fn expiring_may_arm_again_and_stop_the_timer() {
     });
     own.set(Arc::downgrade(&timer)).expect("set once");
     timer.start().expect("a thread");
-    timer.arm(Handle::from_bits(1), response(arena, 1), 1);
+    timer.arm(Handle::from_bits(1), 1, 1);
     told.recv_timeout(PATIENCE)
         .expect("the fourth expiry stops the timer");
     assert_eq!(ROUNDS.load(Ordering::Relaxed), 4);
