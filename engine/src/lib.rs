@@ -44,6 +44,8 @@ mod monitor;
 #[cfg(not(loom))]
 mod net;
 #[cfg(not(loom))]
+mod owed;
+#[cfg(not(loom))]
 mod post;
 #[cfg(not(loom))]
 mod random;

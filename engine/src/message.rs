@@ -170,6 +170,16 @@ impl Message {
         Ok(Message::seal(block, source, session, message_type, kind))
     }
 
+    /// An empty message in a block of no bytes.
+    pub(crate) fn in_block(
+        block: BufMut,
+        source: Handle,
+        session: i32,
+        message_type: MessageType,
+    ) -> Message {
+        Message::seal(block, source, session, message_type, Kind::Empty)
+    }
+
     fn seal(
         mut block: BufMut,
         source: Handle,

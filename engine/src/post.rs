@@ -27,14 +27,6 @@ enum Next {
     Full(Message, Arc<ServiceCell>),
 }
 
-/// An empty message that has not been sent yet: an error, or the response to a timer.
-pub(crate) struct Owed {
-    from: Handle,
-    to: Handle,
-    message_type: MessageType,
-    session: i32,
-}
-
 impl Engine {
     /// Sends in the name of `source`, which nobody checks. See [`Context::send`](crate::Context::send).
     ///
@@ -247,48 +239,6 @@ impl Engine {
         }
         // Nobody there: nobody waits.
         let _ = self.deliver(to, message.into_empty(from, MessageType::ERROR));
-    }
-
-    /// Sends an error for a request that will not be answered otherwise. When the arena is exhausted it is owed until there is room.
-    pub(crate) fn answer_error(&self, from: Handle, to: Handle, session: i32) {
-        self.send_or_owe(Owed {
-            from,
-            to,
-            message_type: MessageType::ERROR,
-            session,
-        });
-    }
-
-    /// Tells a service that its timer has expired; later, when the arena is exhausted.
-    pub(crate) fn expire(&self, to: Handle, session: i32) {
-        self.send_or_owe(Owed {
-            from: Handle::SYSTEM,
-            to,
-            message_type: MessageType::RESPONSE,
-            session,
-        });
-    }
-
-    fn send_or_owe(&self, owed: Owed) {
-        let Owed {
-            from,
-            to,
-            message_type,
-            session,
-        } = owed;
-        match self.send(from, to, message_type, session, Body::Empty) {
-            Err(error) if matches!(error.reason, SendFailure::Exhausted) => self.owed().push(owed),
-            // Nobody there, or no harbor: nobody waits, or nobody can be told.
-            _ => {}
-        }
-    }
-
-    /// Sends what is owed, as far as there is room. Says whether anything has left.
-    pub(crate) fn settle_owed(&self) -> bool {
-        let owed = std::mem::take(&mut *self.owed());
-        let before = owed.len();
-        owed.into_iter().for_each(|owed| self.send_or_owe(owed));
-        self.owed().len() < before
     }
 
     /// Sends a line of text, in whatever encoding, to the service named `logger`, in the name of `source`. Lost when there is none.

@@ -16,6 +16,7 @@ use crate::env::Env;
 use crate::error::{BuildError, MAX_WORKERS};
 use crate::handle::{Names, Table};
 use crate::net::Sockets;
+use crate::owed::Debts;
 use crate::scheduler::Scheduler;
 use crate::service::Module;
 use crate::timer::Timer;
@@ -155,7 +156,7 @@ impl EngineBuilder {
                 harbor_service: AtomicU32::new(0),
                 threads: Mutex::default(),
                 hooks: Mutex::default(),
-                owed: Mutex::default(),
+                debts: Mutex::new(Debts::new(arena)),
             }
         })))
     }

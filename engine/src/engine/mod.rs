@@ -29,7 +29,8 @@ use crate::message::{Body, MessageType};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::Slot;
 use crate::net::Sockets;
-use crate::post::{LOGGER, Owed};
+use crate::owed::Debts;
+use crate::post::LOGGER;
 use crate::scheduler::Scheduler;
 use crate::service::{Module, ServiceCell, Task};
 use crate::timer::Timer;
@@ -67,7 +68,7 @@ struct Inner {
     threads: Mutex<Threads>,
     hooks: Mutex<Vec<Hook>>,
     /// Errors that found no room in the arena.
-    owed: Mutex<Vec<Owed>>,
+    debts: Mutex<Debts>,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -323,8 +324,8 @@ impl Engine {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn owed(&self) -> MutexGuard<'_, Vec<Owed>> {
-        self.0.owed.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn debts(&self) -> MutexGuard<'_, Debts> {
+        self.0.debts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
