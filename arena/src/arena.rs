@@ -5,7 +5,7 @@ use std::{fmt, io};
 use crate::block::BlockState;
 use crate::buf::{Buf, BufMut};
 use crate::core::{Core, Located};
-use crate::error::{ClaimError, ConfigureError, LoanError, ReserveError};
+use crate::error::{ConfigureError, LoanError, ReserveError};
 use crate::heap;
 use crate::layout::{MAX_RESERVE_BYTES, OVERHEAD_BYTES, PAGE_BYTES, SEGMENT_BYTES};
 use crate::os::{self, Backing};
@@ -136,6 +136,11 @@ impl Arena {
         BufMut::loan(self.core, len, owner)
     }
 
+    #[inline]
+    pub(crate) fn core(self) -> &'static Core {
+        self.core
+    }
+
     /// What lives at an address, if it is the start of a live block's body. Any address may be asked about.
     ///
     /// Shape: for information. When the caller does not hold the block, the answer may be out of date at once.
@@ -163,70 +168,11 @@ impl Arena {
             // Relaxed: for information.
             len: block.header().len.load(Ordering::Relaxed) as usize,
             capacity: block_bytes - OVERHEAD_BYTES,
-            references: word.count(),
+            references: match word.state() {
+                BlockState::Script => 1,
+                _ => word.count(),
+            },
         })
-    }
-
-    /// Takes back a block that a script of `owner` holds as a bare address. Any address may be tried; of several
-    /// threads that try the same one, one gets the block.
-    ///
-    /// Cost: a look at the side table and one compare-exchange.
-    ///
-    /// ```
-    /// # use fulmar_arena::{Arena, ArenaConfig, ClaimError};
-    /// # let arena = Arena::new(ArenaConfig { reserve_bytes: 4 << 20, ..Default::default() })?;
-    /// let address = arena.loan(10, 7)?.into_script().as_ptr();
-    /// assert_eq!(arena.claim(address, 8).unwrap_err(), ClaimError::NotOwner { expected: 8, found: 7 });
-    /// let buf = arena.claim(address, 7)?;
-    /// assert!(matches!(arena.claim(address, 7), Err(ClaimError::NotScript { .. })));
-    /// # drop(buf);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// `ClaimError::NotABlock` when no live block starts there, `NotScript` when it is not (or no longer) a script's,
-    /// `NotOwner` when it is another owner's.
-    #[inline]
-    pub fn claim(self, address: *const u8, owner: u32) -> Result<BufMut, ClaimError> {
-        let located = self.core.locate(address).ok_or(ClaimError::NotABlock)?;
-        let word = &located.block.header().word;
-        if let Err(found) = word.claim(owner) {
-            return Err(match found.state() {
-                _ if !found.is_live() => ClaimError::NotABlock,
-                BlockState::Script => ClaimError::NotOwner {
-                    expected: owner,
-                    found: found.owner(),
-                },
-                state => ClaimError::NotScript { state },
-            });
-        }
-        if !located.is_current() {
-            // A stale address, and its page changed its use between the look and the exchange: what was exchanged
-            // are bytes that happened to compare equal.
-            word.unclaim(owner);
-            return Err(ClaimError::NotABlock);
-        }
-        // SAFETY: the exchange made the block Loaned, and nobody else's.
-        Ok(unsafe { BufMut::from_block(located.block) })
-    }
-
-    /// Lets `f` read a block that a script of `owner` holds. While `f` runs nobody can claim it.
-    ///
-    /// If `f` panics the block is freed, and the script's address is stale.
-    ///
-    /// # Errors
-    /// As for [`claim`](Arena::claim).
-    #[inline]
-    pub fn script_view<R>(
-        self,
-        address: *const u8,
-        owner: u32,
-        f: impl FnOnce(&[u8]) -> R,
-    ) -> Result<R, ClaimError> {
-        let buf = self.claim(address, owner)?;
-        let result = f(&buf);
-        let _ = buf.into_script();
-        Ok(result)
     }
 
     /// One more count of a frozen block that the caller holds a count of by address; `None` when no frozen block starts
@@ -244,14 +190,6 @@ impl Arena {
         word.add_count();
         // SAFETY: frozen, and the count was just added; it could not fall to zero before, for the caller holds one.
         Some(unsafe { Buf::from_block(block) })
-    }
-
-    /// Frees every block that scripts of `owner` still hold, and says how many there were. Used when a service has
-    /// ended: its scripts must not run any more.
-    ///
-    /// Shape: a walk over all blocks of the arena. Keep a count of what a script holds, and call this when it is not zero.
-    pub fn release_owner(self, owner: u32) -> usize {
-        walk::release_owner(self.core, owner)
     }
 
     /// Bytes of live blocks by owner, largest first. A walk over all blocks.

@@ -7,15 +7,15 @@
 //! |---|---|---|---|---|---|
 //! | Free | the allocator | 0, 0 | nobody | free list link in `len` | the heap that loans it |
 //! | Loaned | one `BufMut` | owner, 1 | that `BufMut` | that `BufMut` | that `BufMut` |
-//! | Script | a script of service `owner` | owner, 1 | the script | nobody | whoever wins the `claim` CAS |
+//! | Script | a script, by way of its `Scripts` | owner, number | the script | nobody | that `Scripts` |
 //! | Frozen | `count` `Buf`s and attachments | owner, n | everyone reads | everyone reads | the last to release |
 //!
 //! Rules:
 //! 1. The word is read by anyone at any time (`inspect`); all other header fields only by the holder, except `len`,
 //!    which `inspect` reads for information and nobody trusts without holding the block.
 //! 2. Loaned and Free are exclusive: their holder changes the word by a plain store.
-//! 3. Script -> Loaned is the only contended change of holder and is one CAS of the exact word (owner, Script, 1), so
-//!    of all who know the address at most one gets the `BufMut`.
+//! 3. Many may know the address of a Script block, but only the `Scripts` of that number changes its word. Whoever else comes with the
+//!    address only reads it.
 //! 4. Frozen never becomes writable again: its count only falls to zero, and then the block is Free.
 //! 5. A count is only added by someone who holds one. Counts abort the process at 2^29, far from touching `state`.
 //!
@@ -23,7 +23,7 @@
 //!            loan                freeze               last release
 //!   Free ----------> Loaned -------------> Frozen ------------------> Free
 //!                     |  ^
-//!         into_script v  | claim (CAS)
+//!                lend v  | claim
 //!                    Script
 //! ```
 
@@ -104,6 +104,17 @@ impl Block {
         unsafe { self.0.add(BODY_OFFSET) }
     }
 
+    /// The bytes of the body.
+    ///
+    /// # Safety
+    /// The caller holds the block, and nobody writes to the body while the bytes are borrowed.
+    #[inline]
+    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        let len = self.header().len.load(Ordering::Relaxed) as usize; // Relaxed: the holder's (rule 1)
+        // SAFETY: `len` bytes lie inside the block and are initialised, and the caller promises the rest.
+        unsafe { std::slice::from_raw_parts(self.body().as_ptr(), len) }
+    }
+
     #[inline]
     pub(crate) fn envelope(self) -> NonNull<u8> {
         // SAFETY: as for `body`.
@@ -111,7 +122,7 @@ impl Block {
     }
 }
 
-/// The state word: `owner << 32 | state << 30 | count`.
+/// The state word: `owner << 32 | state << 30 | count`. In the place of the count a Script block has the number of its `Scripts`.
 #[repr(transparent)]
 pub(crate) struct BlockWord<W = AtomicU64>(W);
 
@@ -131,14 +142,15 @@ const RELEASE_COUNT: Ordering = if cfg!(fulmar_mutation = "arena_refcount") {
     Ordering::Release
 };
 
-/// Acquire: the claimer sees the body as the script's side left it; pairs with the Release in `set_script`.
-const CLAIM: Ordering = if cfg!(fulmar_mutation = "arena_claim") {
-    Ordering::Relaxed
-} else {
-    Ordering::Acquire
-};
-
 impl Snapshot {
+    /// The largest number of a `Scripts`.
+    pub(crate) const LAST_NUMBER: u32 = COUNT_LIMIT as u32;
+
+    /// A block that is lent to scripts.
+    pub(crate) fn script(owner: u32, number: u32) -> Snapshot {
+        Snapshot::new(owner, BlockState::Script, number)
+    }
+
     pub(crate) fn new(owner: u32, state: BlockState, count: u32) -> Snapshot {
         Snapshot(u64::from(owner) << 32 | (state as u64) << STATE_SHIFT | u64::from(count))
     }
@@ -205,39 +217,16 @@ impl<W: Word64> BlockWord<W> {
             .store(Snapshot::new(owner, BlockState::Frozen, 1).0, Ordering::Relaxed);
     }
 
-    /// Loaned -> Script. Release: our writes to the body happen before a claim; pairs with `CLAIM`.
+    /// Loaned -> Script. Relaxed: as for `set_loaned`; it comes back to the one who lent it.
     #[inline]
-    pub(crate) fn set_script(&self, owner: u32) {
-        self.0
-            .store(Snapshot::new(owner, BlockState::Script, 1).0, Ordering::Release);
+    pub(crate) fn set_script(&self, lent: Snapshot) {
+        self.0.store(lent.0, Ordering::Relaxed);
     }
 
-    /// Script of `owner` -> Loaned, by rule 3.
-    ///
-    /// # Errors
-    /// What the word says instead.
+    /// The word of what may be no header any more. Acquire: a look at the page's use that comes after this in the program comes after it.
     #[inline]
-    pub(crate) fn claim(&self, owner: u32) -> Result<(), Snapshot> {
-        let script = Snapshot::new(owner, BlockState::Script, 1);
-        let loaned = Snapshot::new(owner, BlockState::Loaned, 1);
-        match self
-            .0
-            .compare_exchange(script.0, loaned.0, CLAIM, Ordering::Relaxed)
-        {
-            Ok(_) => Ok(()),
-            Err(found) => Err(Snapshot(found)),
-        }
-    }
-
-    /// Takes a `claim` back that should not have been made: the word was not a header's.
-    #[cold]
-    pub(crate) fn unclaim(&self, owner: u32) {
-        let script = Snapshot::new(owner, BlockState::Script, 1);
-        let loaned = Snapshot::new(owner, BlockState::Loaned, 1);
-        // Relaxed both ways: nothing is handed over. When the bytes have changed again they are somebody else's.
-        let _ = self
-            .0
-            .compare_exchange(loaned.0, script.0, Ordering::Relaxed, Ordering::Relaxed);
+    pub(crate) fn snapshot_before_look(&self) -> Snapshot {
+        Snapshot(self.0.load(Ordering::Acquire))
     }
 
     /// One more count of a Frozen block. Relaxed: the caller holds a count (rule 5), so the block cannot go away,

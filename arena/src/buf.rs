@@ -1,5 +1,5 @@
 //! The two handles of a block: `BufMut`, unique and writable, and `Buf`, shared and immutable. Everything outside the
-//! crate holds memory through one of them, or as a script's address (`BufMut::into_script`, `Arena::claim`).
+//! crate holds memory through one of them, or as a script's address (`Scripts`).
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -220,18 +220,6 @@ impl BufMut {
     /// Takes all attachments out, in order.
     pub fn take_attachments(&mut self) -> Vec<Buf> {
         links::take_all(self.block())
-    }
-
-    /// Hands the body to a script of the owner, as a bare address. It comes back through
-    /// [`Arena::claim`](crate::Arena::claim), or is freed by [`Arena::release_owner`](crate::Arena::release_owner).
-    ///
-    /// Cost: one store.
-    #[inline]
-    pub fn into_script(self) -> NonNull<u8> {
-        let this = ManuallyDrop::new(self);
-        let word = &this.block().header().word;
-        word.set_script(word.snapshot().owner());
-        this.0
     }
 
     /// Gives the handle up as a pointer to the body; [`from_raw`](BufMut::from_raw) is the way back.

@@ -3,7 +3,7 @@
 //! A [`Arena`] reserves a large virtual range over a memory file and loans blocks from it. A loan is a
 //! [`BufMut`]: unique and writable. [`BufMut::freeze`] makes it a [`Buf`]: shared, immutable, counted, sliceable.
 //! Between the two stands a third owner, the script: a body pointer handed to Lua, which comes back as an address
-//! that is never believed ([`Arena::inspect`], [`Arena::claim`]).
+//! that is never believed ([`Scripts`], [`Arena::inspect`]).
 //!
 //! ```
 //! use fulmar_arena::{Arena, ArenaConfig};
@@ -33,6 +33,7 @@ mod os;
 mod page;
 mod poison;
 mod pool;
+mod scripts;
 mod segment;
 mod sites;
 mod size_class;
@@ -51,5 +52,6 @@ pub use layout::{
     BODY_OFFSET, ENVELOPE_LEN, ENVELOPE_WORDS, MAX_ARENAS, MAX_RESERVE_BYTES, PAGE_BYTES, SEGMENT_BYTES,
 };
 pub use links::{Attached, Attachments};
+pub use scripts::Scripts;
 pub use sites::CallSite;
 pub use stats::{ClassStats, Stats};

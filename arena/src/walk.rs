@@ -1,13 +1,12 @@
-//! Walks over every block of an arena: by owner, by call site, and to free what an owner's scripts left behind. Rare,
-//! and never part of a message's path. Called by `arena`.
+//! Walks over every block of an arena: by owner, by call site, and for what scripts left behind. Rare,
+//! and never part of a message's path. Called by `arena` and `scripts`.
 //!
 //! The pool's lock is held over one segment at a time. Pages change their use only under it, so every word that is read
 //! is a header's; the blocks themselves come and go meanwhile.
 
 use std::collections::HashMap;
 
-use crate::block::{Block, BlockState, Snapshot};
-use crate::buf::BufMut;
+use crate::block::{Block, Snapshot};
 use crate::core::Core;
 use crate::layout::{PAGE_BYTES, SEGMENT_PAGES};
 use crate::page::Shape;
@@ -48,19 +47,15 @@ pub(crate) fn call_sites(core: &'static Core) -> Vec<CallSite> {
     sites
 }
 
-/// Claims and frees every block that scripts of the owner hold.
-pub(crate) fn release_owner(core: &'static Core, owner: u32) -> usize {
-    let mut claimed = Vec::new();
+/// Every block with this word.
+pub(crate) fn blocks_with(core: &'static Core, wanted: Snapshot) -> Vec<Block> {
+    let mut blocks = Vec::new();
     each_live(core, |block, word, _| {
-        if word == Snapshot::new(owner, BlockState::Script, 1) && block.header().word.claim(owner).is_ok() {
-            // SAFETY: the claim made the block Loaned, and ours.
-            claimed.push(unsafe { BufMut::from_block(block) });
+        if word == wanted {
+            blocks.push(block);
         }
     });
-    // Freed only now, because freeing may need the lock that the walk holds.
-    let count = claimed.len();
-    drop(claimed);
-    count
+    blocks
 }
 
 /// Shows every live block, with its word and size.

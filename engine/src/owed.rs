@@ -35,6 +35,12 @@ impl Debts {
         debts
     }
 
+    /// When nobody is left to be told.
+    pub(crate) fn clear(&mut self) {
+        self.kept.clear();
+        self.owed.clear();
+    }
+
     fn refill(&mut self, arena: Arena) {
         while self.kept.len() < KEPT
             && let Ok(block) = arena.loan(0, Handle::SYSTEM.bits())

@@ -74,10 +74,6 @@ impl Service for LuaService {
             context.tell_launcher();
         }
         vm.close();
-        let arena = Arena::process();
-        if vm.script_blocks > 0 {
-            arena.release_owner(context.handle().bits());
-        }
     }
 
     fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {

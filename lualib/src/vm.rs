@@ -9,7 +9,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
-use fulmar_arena::Arena;
+use fulmar_arena::{Arena, Scripts};
 use fulmar_engine::{Context, Route};
 use mlua::ffi::{self, lua_State};
 
@@ -59,7 +59,7 @@ pub(crate) struct Vm {
     /// Values of stm boxes that Lua code may read right now.
     pub(crate) shown: Shown,
     /// Blocks that Lua code of this service owns right now.
-    pub(crate) script_blocks: usize,
+    pub(crate) scripts: Scripts,
     /// A memory limit asked for by the main chunk, applied when loading has ended.
     pub(crate) asked_limit: Option<usize>,
     pub(crate) memory: Box<Memory>,
@@ -258,7 +258,7 @@ impl Vm {
             buffers: Buffers::default(),
             reading: Reading::default(),
             shown: Shown::default(),
-            script_blocks: 0,
+            scripts: Scripts::new(arena, context.handle().bits()),
             asked_limit: None,
             context,
             routes: Default::default(),

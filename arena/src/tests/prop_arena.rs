@@ -1,12 +1,13 @@
 //! Random lives of many buffers against a model that counts with `Rc`: contents, owners, states, attachments, numbers.
 
+use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Mutex;
 
 use proptest::prelude::*;
 
 use super::{assert_consistent, assert_empty, small_arena};
-use crate::{Arena, BlockState, Buf, BufMut, ClaimError};
+use crate::{Arena, BlockState, Buf, BufMut, ClaimError, Scripts};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -19,10 +20,10 @@ enum Op {
     Slice(prop::sample::Index, prop::sample::Index, prop::sample::Index),
     Attach(prop::sample::Index, prop::sample::Index),
     TakeAttachments(prop::sample::Index),
-    IntoScript(prop::sample::Index),
+    Lend(prop::sample::Index, u32),
     Claim(prop::sample::Index, u32),
     View(prop::sample::Index, u32),
-    ReleaseOwner(u32),
+    EndScripts(u32),
     Trim,
 }
 
@@ -60,10 +61,10 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (index(), index(), index()).prop_map(|(at, from, to)| Op::Slice(at, from, to)),
         8 => (index(), index()).prop_map(|(to, what)| Op::Attach(to, what)),
         1 => index().prop_map(Op::TakeAttachments),
-        3 => index().prop_map(Op::IntoScript),
+        3 => (index(), OWNERS).prop_map(|(at, owner)| Op::Lend(at, owner)),
         3 => (index(), OWNERS).prop_map(|(at, owner)| Op::Claim(at, owner)),
         1 => (index(), OWNERS).prop_map(|(at, owner)| Op::View(at, owner)),
-        1 => OWNERS.prop_map(Op::ReleaseOwner),
+        1 => OWNERS.prop_map(Op::EndScripts),
         1 => Just(Op::Trim),
     ]
 }
@@ -71,6 +72,8 @@ fn op() -> impl Strategy<Value = Op> {
 /// The handles of one run, and every model block that was ever frozen.
 struct Run {
     arena: Arena,
+    /// By owner.
+    scripts: HashMap<u32, Scripts>,
     held: Vec<Held>,
     frozen: Vec<Weak<Block>>,
     serial: u8,
@@ -90,11 +93,15 @@ impl Run {
                 };
                 self.held.push(Held::Loaned(buf, block));
             }
-            Op::ReleaseOwner(owner) => {
+            Op::EndScripts(owner) => {
                 let before = self.held.len();
                 self.held
                     .retain(|held| !matches!(held, Held::Script(_, block) if block.owner == owner));
-                assert_eq!(self.arena.release_owner(owner), before - self.held.len());
+                let ended = self.scripts.insert(owner, Scripts::new(self.arena, owner));
+                assert_eq!(
+                    ended.map(|scripts| scripts.held()),
+                    Some(before - self.held.len())
+                );
             }
             Op::Trim => self.arena.trim(),
             Op::Attach(to, what) => self.attach(to, what),
@@ -130,12 +137,15 @@ impl Run {
                 let (a, b) = (a.min(b), a.max(b));
                 (buf.slice(a..b), range.start + a..range.start + b)
             }),
-            Op::IntoScript(at) => self.replace(at, |_, held| match held {
-                Held::Loaned(buf, block) => Held::Script(buf.into_script().as_ptr(), block),
+            Op::Lend(at, owner) => self.replace(at, |run, held| match held {
+                Held::Loaned(buf, block) => {
+                    let address = run.scripts(owner).lend(buf).as_ptr();
+                    Held::Script(address, Block { owner, ..block })
+                }
                 other => other,
             }),
             Op::Claim(at, owner) => self.replace(at, |run, held| match held {
-                Held::Script(address, block) => match run.arena.claim(address, owner) {
+                Held::Script(address, block) => match run.scripts(owner).claim(address) {
                     Ok(buf) => {
                         assert_eq!(block.owner, owner);
                         Held::Loaned(buf, block)
@@ -153,27 +163,25 @@ impl Run {
                 },
                 other => other,
             }),
-            Op::View(at, owner) => {
-                let arena = self.arena;
-                self.change(at, |held| {
-                    if let Held::Script(address, block) = held {
-                        let viewed = arena.script_view(*address, owner, |bytes| bytes == block.bytes);
-                        let wrong = ClaimError::NotOwner {
+            Op::View(at, owner) => self.replace(at, |run, held| {
+                if let Held::Script(address, block) = &held {
+                    let expected = if owner == block.owner {
+                        Ok(&block.bytes[..])
+                    } else {
+                        Err(ClaimError::NotOwner {
                             expected: owner,
                             found: block.owner,
-                        };
-                        assert_eq!(
-                            viewed,
-                            if owner == block.owner {
-                                Ok(true)
-                            } else {
-                                Err(wrong)
-                            }
-                        );
-                    }
-                });
-            }
+                        })
+                    };
+                    assert_eq!(run.scripts(owner).view(*address), expected);
+                }
+                held
+            }),
         }
+    }
+
+    fn scripts(&mut self, owner: u32) -> &mut Scripts {
+        self.scripts.get_mut(&owner).expect("every owner has some")
     }
 
     /// Takes a handle out, unless it is a bare address, which has nothing to drop.
@@ -282,10 +290,7 @@ impl Run {
                 Held::Script(address, block) => {
                     let info = self.arena.inspect(*address).unwrap();
                     assert_eq!((info.state, info.owner), (BlockState::Script, block.owner));
-                    let view = self
-                        .arena
-                        .script_view(*address, block.owner, |bytes| bytes == block.bytes);
-                    assert_eq!(view, Ok(true));
+                    assert_eq!(self.scripts[&block.owner].view(*address), Ok(&block.bytes[..]));
                     blocks += 1 + usize::from(block.links.len() > 1);
                 }
                 Held::Frozen(buf, block, range) => {
@@ -322,13 +327,14 @@ proptest! {
     fn an_arena_keeps_what_the_model_keeps(ops in prop::collection::vec(op(), 1..120)) {
         let mut slot = ARENA.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let arena = *slot.get_or_insert_with(small_arena);
-        let mut run = Run { arena, held: Vec::new(), frozen: Vec::new(), serial: 0 };
+        let scripts = OWNERS.map(|owner| (owner, Scripts::new(arena, owner))).collect();
+        let mut run = Run { arena, scripts, held: Vec::new(), frozen: Vec::new(), serial: 0 };
         for op in ops {
             run.step(op);
             run.check();
         }
         assert_consistent(arena);
-        OWNERS.for_each(|owner| run.step(Op::ReleaseOwner(owner)));
+        OWNERS.for_each(|owner| run.step(Op::EndScripts(owner)));
         drop(run);
         assert_empty(arena);
     }

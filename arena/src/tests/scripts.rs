@@ -4,66 +4,59 @@ use std::sync::Barrier;
 use std::thread;
 
 use super::{assert_empty, small_arena};
-use crate::{BODY_OFFSET, BlockState, BufMut, ClaimError, PAGE_BYTES};
+use crate::{BODY_OFFSET, BlockState, BufMut, ClaimError, PAGE_BYTES, Scripts};
 
 #[test]
 fn a_script_block_is_its_owners_until_it_is_claimed() {
     let arena = small_arena();
     let mut buf = arena.loan(5, 7).unwrap();
     buf.copy_from_slice(b"lua!!");
-    let address = buf.into_script().as_ptr();
+    let (mut mine, mut others) = (Scripts::new(arena, 7), Scripts::new(arena, 8));
+    let mut namesakes = Scripts::new(arena, 7);
+    let address = mine.lend(buf).as_ptr();
     let info = arena.inspect(address).unwrap();
     assert_eq!(
-        (info.state, info.owner, info.len, info.capacity),
-        (BlockState::Script, 7, 5, 63)
+        (info.state, info.owner, info.len, info.capacity, info.references),
+        (BlockState::Script, 7, 5, 63, 1)
     );
+    assert_eq!(mine.view(address), Ok(&b"lua!!"[..]));
+    for (other, expected) in [(&mut others, 8), (&mut namesakes, 7)] {
+        let refused = ClaimError::NotOwner { expected, found: 7 };
+        assert_eq!(other.view(address), Err(refused));
+        assert_eq!(other.claim(address).unwrap_err(), refused);
+    }
+    drop((others, namesakes));
+    assert_eq!(mine.held(), 1);
+    let buf = mine.claim(address).unwrap();
+    assert_eq!((&*buf, mine.held()), (&b"lua!!"[..], 0));
     assert_eq!(
-        arena.script_view(address, 7, <[u8]>::to_vec),
-        Ok(b"lua!!".to_vec())
-    );
-    assert_eq!(
-        arena.script_view(address, 8, |_| ()),
-        Err(ClaimError::NotOwner {
-            expected: 8,
-            found: 7
-        })
-    );
-    let nested = arena.script_view(address, 7, |_| arena.claim(address, 7).map(drop));
-    assert_eq!(
-        nested,
-        Ok(Err(ClaimError::NotScript {
-            state: BlockState::Loaned
-        }))
-    );
-    let buf = arena.claim(address, 7).unwrap();
-    assert_eq!(&*buf, b"lua!!");
-    assert_eq!(
-        arena.claim(address, 7).unwrap_err(),
+        mine.claim(address).unwrap_err(),
         ClaimError::NotScript {
             state: BlockState::Loaned
         }
     );
     let frozen = buf.freeze();
     assert_eq!(
-        arena.claim(address, 7).unwrap_err(),
+        mine.claim(address).unwrap_err(),
         ClaimError::NotScript {
             state: BlockState::Frozen
         }
     );
     drop(frozen);
-    assert_eq!(arena.claim(address, 7).unwrap_err(), ClaimError::NotABlock);
+    assert_eq!(mine.claim(address).unwrap_err(), ClaimError::NotABlock);
     assert_empty(arena);
 }
 
 #[test]
 fn no_forged_stale_foreign_or_interior_address_is_a_block() {
     let (arena, other) = (small_arena(), small_arena());
+    let (mut mine, mut others) = (Scripts::new(arena, 7), Scripts::new(other, 7));
     let small: Vec<BufMut> = (0..40).map(|index| arena.loan(index * 90, 7).unwrap()).collect();
     let large = arena.loan(3 * PAGE_BYTES, 7).unwrap();
     let scripts: Vec<*const u8> = small
         .into_iter()
         .chain([large])
-        .map(|buf| buf.into_script().as_ptr().cast_const())
+        .map(|buf| mine.lend(buf).as_ptr().cast_const())
         .collect();
     let on_heap = Box::new(0u64);
     let forged = [
@@ -73,11 +66,11 @@ fn no_forged_stale_foreign_or_interior_address_is_a_block() {
         std::ptr::without_provenance(usize::MAX - 63),
         std::ptr::without_provenance(0xDEAD_BEEF_0000),
         std::ptr::from_ref(&*on_heap).cast(),
-        other.loan(5, 7).unwrap().into_script().as_ptr(),
+        others.lend(other.loan(5, 7).unwrap()).as_ptr(),
     ];
     for address in forged {
         assert_eq!(arena.inspect(address), None, "{address:?}");
-        assert_eq!(arena.claim(address, 7).unwrap_err(), ClaimError::NotABlock);
+        assert_eq!(mine.claim(address).unwrap_err(), ClaimError::NotABlock);
         // SAFETY: no frozen block is there.
         assert!(unsafe { arena.shared(address) }.is_none());
     }
@@ -89,26 +82,36 @@ fn no_forged_stale_foreign_or_interior_address_is_a_block() {
         if arena.inspect(address).is_some() {
             found.push(address);
         } else if offset.is_multiple_of(16) {
-            assert!(arena.claim(address, 7).is_err());
+            assert!(mine.claim(address).is_err());
         }
     }
     let mut expected = scripts.clone();
     expected.sort_unstable();
     assert_eq!(found, expected);
-    assert_eq!(arena.release_owner(7), scripts.len());
-    assert!(scripts.iter().all(|address| arena.claim(*address, 7).is_err()));
+    assert_eq!(mine.held(), scripts.len());
+    drop(mine);
+    let mut next = Scripts::new(arena, 7);
+    assert!(scripts.iter().all(|address| next.claim(*address).is_err()));
     assert_empty(arena);
-    assert_eq!(other.release_owner(7), 1);
+    assert_eq!(others.held(), 1);
+    drop(others);
+    assert_empty(other);
 }
 
 #[test]
 fn a_recycled_page_shows_no_block_of_its_former_use() {
     let arena = small_arena();
+    let mut mine = Scripts::new(arena, 7);
+    let lent = mine.lend(arena.loan(1, 7).unwrap()).as_ptr();
+    // SAFETY: the header lies below the body.
+    let header = unsafe { lent.sub(BODY_OFFSET) };
+    // SAFETY: it begins with the word.
+    let word = unsafe { header.cast::<[u8; 8]>().read() };
+    drop(mine.claim(lent));
     let mut old = Vec::new();
     for _ in 0..300 {
-        // Bodies full of what a header of a script's block of owner 7 looks like.
+        // Bodies full of what the header of a block looks like that is lent to these scripts.
         let mut buf = arena.loan(1900, 7).unwrap();
-        let word = (7u64 << 32 | 2 << 30 | 1).to_ne_bytes();
         buf.chunks_exact_mut(8)
             .for_each(|chunk| chunk.copy_from_slice(&word));
         old.push(buf);
@@ -130,51 +133,36 @@ fn a_recycled_page_shows_no_block_of_its_former_use() {
     for granule in 0..20 * PAGE_BYTES / 64 {
         let address = first.wrapping_add(granule * 64);
         assert_eq!(arena.inspect(address).is_some(), live.contains(&address));
-        assert!(arena.claim(address, 7).is_err());
+        assert!(mine.claim(address).is_err());
     }
-    assert_eq!(arena.release_owner(7), 0);
-    drop(new);
+    drop((mine, new));
     assert_empty(arena);
 }
 
 #[test]
-fn of_many_threads_that_claim_one_gets_it() {
+fn what_many_threads_try_stays_with_whom_it_is_lent_to() {
     const THREADS: usize = 4;
     let arena = small_arena();
-    let barrier = Barrier::new(THREADS);
+    let (barrier, mut mine) = (Barrier::new(THREADS), Scripts::new(arena, 7));
     let addresses: Vec<usize> = (0..500)
-        .map(|_| {
-            arena
-                .loan(30, 7)
-                .unwrap()
-                .into_script()
-                .as_ptr()
-                .expose_provenance()
-        })
+        .map(|_| mine.lend(arena.loan(30, 7).unwrap()).as_ptr().expose_provenance())
         .collect();
-    let claimed: usize = thread::scope(|scope| {
-        let claimers: Vec<_> = (0..THREADS)
-            .map(|_| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    let claim = |address: &usize| arena.claim(std::ptr::without_provenance(*address), 7);
-                    addresses.iter().filter_map(|address| claim(address).ok()).count()
-                })
-            })
-            .collect();
-        claimers.into_iter().map(|claimer| claimer.join().unwrap()).sum()
+    thread::scope(|scope| {
+        for _ in 1..THREADS {
+            scope.spawn(|| {
+                let mut others = Scripts::new(arena, 7);
+                barrier.wait();
+                for address in &addresses {
+                    assert!(others.claim(std::ptr::without_provenance(*address)).is_err());
+                }
+            });
+        }
+        barrier.wait();
+        for address in &addresses {
+            assert!(mine.claim(std::ptr::without_provenance(*address)).is_ok());
+        }
     });
-    assert_eq!(claimed, addresses.len());
-    assert_empty(arena);
-}
-
-#[test]
-fn a_panic_while_viewing_frees_the_block() {
-    let arena = small_arena();
-    let address = arena.loan(5, 7).unwrap().into_script().as_ptr();
-    let viewed = std::panic::catch_unwind(|| arena.script_view(address, 7, |_| panic!("in the view")));
-    assert!(viewed.is_err());
-    assert_eq!(arena.claim(address, 7).unwrap_err(), ClaimError::NotABlock);
+    assert_eq!(mine.held(), 0);
     assert_empty(arena);
 }
 
@@ -196,16 +184,22 @@ fn a_frozen_block_is_shared_by_address() {
 #[test]
 fn what_a_script_leaves_behind_is_freed_with_its_attachments() {
     let arena = small_arena();
-    for index in 0..100u32 {
-        let mut buf = arena.loan(index as usize * 300, index % 3).unwrap();
+    // Two of them have the same owner.
+    let mut scripts = [0, 1, 1].map(|owner| Scripts::new(arena, owner));
+    for index in 0..100 {
+        let mut buf = arena.loan(index * 300, 5).unwrap();
         buf.attach(arena.loan(2000, 9).unwrap().freeze()).unwrap();
-        let _ = buf.into_script();
+        scripts[index % 3].lend(buf);
     }
     let kept = arena.loan(10, 1).unwrap();
-    assert_eq!(arena.release_owner(1), 33);
-    assert_eq!(arena.release_owner(1), 0);
-    assert_eq!(kept.owner(), 1);
-    assert_eq!(arena.release_owner(0) + arena.release_owner(2), 67);
+    let [first, second, third] = scripts;
+    let live = || arena.stats().live_blocks;
+    let before = live();
+    drop(second);
+    assert_eq!(before - live(), 2 * 33);
+    assert_eq!((first.held(), third.held(), kept.owner()), (34, 33, 1));
+    drop((first, third));
+    assert_eq!(live(), 1);
     drop(kept);
     assert_empty(arena);
 }

@@ -152,7 +152,7 @@ impl Engine {
         true
     }
 
-    /// Ends the threads and waits for them, those that are stuck only until `until`.
+    /// Ends the threads and waits for them, those that are stuck only until `until`; nothing is owed any more.
     fn finish(&self, until: Option<Instant>) {
         self.transition_to(STOPPED);
         self.0.sockets.stop();
@@ -168,6 +168,7 @@ impl Engine {
                 let _ = thread.join.join();
             }
         }
+        self.debts().clear();
     }
 
     /// Moves on in life, never back; threads of single services wait for the first step.

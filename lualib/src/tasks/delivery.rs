@@ -5,7 +5,7 @@
 
 use std::ffi::c_void;
 
-use fulmar_arena::{BlockState, BufMut, ClaimError};
+use fulmar_arena::{BufMut, ClaimError};
 use fulmar_engine::{Body, Handle, Message, MessageType};
 use mlua::ffi::lua_State;
 
@@ -121,11 +121,9 @@ fn flat_block(vm: &mut Vm, message: Message) -> Result<Option<BufMut>, stack::Fa
 
 impl Vm {
     /// Gives a block to Lua code: from here on it is known by its address.
-    pub(crate) fn lend(&mut self, mut block: BufMut) -> (*const u8, usize) {
-        block.set_owner(self.context.handle().bits());
+    pub(crate) fn lend(&mut self, block: BufMut) -> (*const u8, usize) {
         let len = block.len();
-        self.script_blocks += 1;
-        (block.into_script().as_ptr(), len)
+        (self.scripts.lend(block).as_ptr(), len)
     }
 
     /// Gives a block with these bytes to Lua code.
@@ -146,8 +144,7 @@ impl Vm {
         if self.reading.contains(data) {
             return Err(NotOurs::InUse);
         }
-        let block = self.arena.claim(data, self.context.handle().bits())?;
-        self.script_blocks -= 1;
+        let block = self.scripts.claim(data)?;
         self.tasks.taken(data);
         Ok(block)
     }
@@ -157,19 +154,10 @@ impl Vm {
     /// # Errors
     /// When the address is not that of such a block.
     pub(crate) fn script_len(&self, data: *const u8) -> Result<usize, NotOurs> {
-        let owner = self.context.handle().bits();
-        let block = self.arena.inspect(data).ok_or(ClaimError::NotABlock)?;
-        match block.state {
-            BlockState::Script if block.owner == owner => Ok(block.len),
-            BlockState::Script => Err(ClaimError::NotOwner {
-                expected: owner,
-                found: block.owner,
-            }
-            .into()),
-            state => self
-                .shown
-                .len_of(data)
-                .ok_or(NotOurs::Claim(ClaimError::NotScript { state })),
+        match self.scripts.view(data) {
+            Ok(bytes) => Ok(bytes.len()),
+            Err(error @ ClaimError::NotScript { .. }) => self.shown.len_of(data).ok_or(NotOurs::Claim(error)),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -107,11 +107,9 @@ unsafe fn log_and_refuse(state: *mut lua_State, line: impl FnOnce(&[u8]) -> Vec<
         let session = ffi::lua_tointegerx(state, 1, std::ptr::null_mut());
         let source = ffi::lua_tointegerx(state, 2, std::ptr::null_mut());
         let data = ffi::lua_touserdata(state, 3).cast::<u8>().cast_const();
-        let text = (*vm)
-            .arena
-            .script_view(data, (*vm).context.handle().bits(), <[u8]>::to_vec)
-            .unwrap_or_default();
-        (*vm).context.log(line(&text));
+        let scripts = &raw const (*vm).scripts;
+        let text = (*scripts).view(data).unwrap_or_default();
+        (*vm).context.log(line(text));
         Err(format!("Unknown session : {session} from {source:x}").into())
     }
 }
