@@ -1,14 +1,13 @@
 //! Where regions come from: mappings that hold several side by side, because what an allocator would round up for each is
 //! most of a page.
 //!
-//! A mapping is made with its pages present: a page fault costs more than the rest of making a copy. When there are many
-//! services a shelf is a large page, which costs a fraction of what its small ones would.
+//! A mapping is made with its pages present: a page fault costs more than the rest of making a copy.
 
 use std::collections::BTreeSet;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use memmap2::{Advice, MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw};
 
 use super::WORD;
 use super::draft::SKEW_BYTES;
@@ -32,16 +31,12 @@ struct Content {
 struct Shelf {
     memory: MmapRaw,
     /// A bit for each place.
-    free: u64,
-    places: u32,
+    free: u8,
 }
 
 /// A region begins at a multiple of this.
 const ALIGNMENT: usize = SKEW_BYTES;
-const FEW_PLACES: usize = 8;
-/// So many small shelves come first: a node with few services needs no large page.
-const SMALL_SHELVES: usize = 8;
-const LARGE_PAGE_BYTES: usize = 2 << 20;
+const PLACES: usize = u8::BITS as usize;
 
 impl Shelves {
     /// Shelves for regions of at least `words`. None when that is too long for a region.
@@ -90,8 +85,7 @@ impl Shelves {
     }
 
     fn add_shelf(&self, content: &mut Content) -> Option<u32> {
-        let is_small = content.shelves.len() - content.vacant.len() < SMALL_SHELVES;
-        let shelf = Some(Shelf::new(self.region_words as usize * WORD, is_small)?);
+        let shelf = Some(Shelf::new(self.region_words as usize * WORD)?);
         let number = match content.vacant.pop() {
             Some(number) => {
                 content.shelves[number as usize] = shelf;
@@ -114,7 +108,7 @@ impl Shelves {
         };
         let offset = base.addr().get() - shelf.memory.as_ptr().addr();
         shelf.free |= 1 << (offset / (self.region_words as usize * WORD));
-        let is_empty = shelf.free.count_ones() == shelf.places;
+        let is_empty = shelf.free == u8::MAX;
         content.with_room.insert(number);
         // The only one with room stays: services come and go.
         if is_empty && content.with_room.len() > 1 {
@@ -127,22 +121,15 @@ impl Shelves {
 
 impl Shelf {
     /// A shelf of free places. None when there is no memory.
-    fn new(place_bytes: usize, is_small: bool) -> Option<Shelf> {
-        let few_bytes = place_bytes * FEW_PLACES;
-        let (memory, places) = if is_small || few_bytes > LARGE_PAGE_BYTES {
-            let memory = MmapOptions::new().len(few_bytes).populate().map_anon().ok()?;
-            (MmapRaw::from(memory), FEW_PLACES)
-        } else {
-            let memory = MmapRaw::from(MmapOptions::new().len(LARGE_PAGE_BYTES).map_anon().ok()?);
-            // Both are wishes: without them the pages come small, or when they are touched.
-            let _ = memory.advise(Advice::HugePage);
-            let _ = memory.advise(Advice::PopulateWrite);
-            (memory, (LARGE_PAGE_BYTES / place_bytes).min(u64::BITS as usize))
-        };
+    fn new(place_bytes: usize) -> Option<Shelf> {
+        let memory = MmapOptions::new()
+            .len(place_bytes * PLACES)
+            .populate()
+            .map_anon()
+            .ok()?;
         Some(Shelf {
-            memory,
-            free: u64::MAX >> (u64::BITS as usize - places),
-            places: places as u32,
+            memory: memory.into(),
+            free: u8::MAX,
         })
     }
 }
@@ -154,9 +141,7 @@ mod tests {
     #[test]
     fn regions_are_apart_and_empty_shelves_go() {
         let shelves = Shelves::for_words(4000).expect("short enough");
-        let small = SMALL_SHELVES * FEW_PLACES;
-        let large = LARGE_PAGE_BYTES / (4000 * WORD);
-        let images: Vec<_> = (0..small as u64 + 100).map(|number| [number; 4000]).collect();
+        let images: Vec<_> = (0..10 * PLACES as u64 + 1).map(|number| [number; 4000]).collect();
         let regions: Vec<_> = images
             .iter()
             .map(|image| shelves.region(image).expect("there is memory"))
@@ -170,7 +155,7 @@ mod tests {
             let content = shelves.content.lock().expect("nobody has panicked");
             content.shelves.iter().flatten().count()
         };
-        assert_eq!(count(), SMALL_SHELVES + 100_usize.div_ceil(large));
+        assert_eq!(count(), 11);
         drop(regions);
         assert_eq!(count(), 1);
     }
@@ -178,10 +163,10 @@ mod tests {
     #[test]
     fn the_lowest_shelf_is_filled_first() {
         let shelves = Shelves::for_words(100).expect("short enough");
-        let mut regions: Vec<_> = (0..3 * FEW_PLACES)
+        let mut regions: Vec<_> = (0..3 * PLACES)
             .map(|_| shelves.region(&[]).expect("there is memory"))
             .collect();
-        regions.truncate(2 * FEW_PLACES);
+        regions.truncate(2 * PLACES);
         let freed = regions.swap_remove(1).base();
         assert_eq!(shelves.region(&[]).expect("there is memory").base(), freed);
     }
