@@ -49,7 +49,7 @@ unsafe extern "C-unwind" fn call_function(state: *mut lua_State) -> c_int {
             return 0;
         };
         ffi::lua_settop(state, 0);
-        ffi::lua_pushcclosure(state, super::run::traceback, 0);
+        ffi::lua_pushcclosure(state, super::end::traceback, 0);
         (*vm).push_slot(state, Slot::Callback);
         ffi::lua_pushinteger(state, head.message_type.0.into());
         if let Err(failure) = push_pointer(vm, state) {

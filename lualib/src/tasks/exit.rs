@@ -5,7 +5,8 @@ use std::ffi::{CStr, c_int};
 use fulmar_engine::{Body, MessageType};
 use mlua::ffi::{self, lua_State};
 
-use super::request::{Destination, check_yieldable, destination, send_body, suspend};
+use super::request::{check_yieldable, suspend};
+use super::send::{Destination, destination, send_body};
 use super::{CallbackMode, State, Wait};
 use crate::stack::native;
 use crate::vm::Vm;
@@ -56,7 +57,7 @@ unsafe fn refuse_requests(vm: *mut Vm) {
     // SAFETY: no Lua code runs in here.
     unsafe {
         for id in 0..(*vm).tasks.list.len() {
-            super::run::refuse_request(vm, id as super::TaskId);
+            super::end::refuse_request(vm, id as super::TaskId);
         }
     }
 }

@@ -4,7 +4,8 @@ use std::ffi::{CStr, c_int};
 
 use mlua::ffi::{self, lua_State};
 
-use super::run::{end, refuse_request, take_task};
+use super::end::{end, refuse_request};
+use super::run::take_task;
 use super::{Fork, State, TaskId, Wait, anchor, release_anchor};
 use crate::raw;
 use crate::stack::{self, native};

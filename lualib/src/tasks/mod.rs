@@ -15,6 +15,7 @@
 mod callback;
 mod culprit;
 mod delivery;
+mod end;
 mod exit;
 mod fork;
 mod inspect;
@@ -23,6 +24,7 @@ mod protocol;
 mod reply;
 mod request;
 mod run;
+mod send;
 mod trace;
 mod turn;
 mod unknown;
@@ -40,11 +42,12 @@ use self::waits::Waits;
 use crate::raw;
 use crate::vm::{Slot, Vm};
 
+pub(crate) use end::traceback;
 pub(crate) use exit::abandon;
 pub(crate) use notice::{expect_notice, ignore_notice};
 pub(crate) use protocol::watch as watch_protocols;
-pub(crate) use request::{Destination, destination, push_sent, send_body, suspend_mark, take_body};
-pub(crate) use run::traceback;
+pub(crate) use request::suspend_mark;
+pub(crate) use send::{Destination, destination, push_sent, send_body, take_body};
 pub(crate) use turn::{receive, start_forks};
 pub(crate) use unknown::{unknown_request, unknown_response};
 
@@ -62,6 +65,7 @@ pub(crate) const FUNCTIONS: &[&[(&CStr, ffi::lua_CFunction)]] = &[
 /// The natives that the module `skynet` holds.
 pub(crate) const PUBLIC: &[&[(&CStr, ffi::lua_CFunction)]] = &[
     request::PUBLIC,
+    send::PUBLIC,
     reply::PUBLIC,
     wait::PUBLIC,
     fork::PUBLIC,
@@ -236,7 +240,7 @@ pub(crate) struct Tasks {
     /// Messages that are being unpacked, the innermost last; what an error has cut short stays until the turn ends.
     unpacking: Vec<Message>,
     /// A request about to be sent, while Lua makes room for the function that waits for its answer.
-    expecting: Option<(request::Destination, Body)>,
+    expecting: Option<(Destination, Body)>,
     /// A block lent to Lua code until the turn ends.
     lent: *const u8,
     errors: Vec<Vec<u8>>,

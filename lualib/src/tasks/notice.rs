@@ -3,7 +3,7 @@
 use fulmar_engine::Notice;
 use mlua::ffi::lua_State;
 
-use super::request::Destination;
+use super::send::Destination;
 use super::{Wait, anchor, release_anchor};
 use crate::stack::Failure;
 use crate::vm::Vm;

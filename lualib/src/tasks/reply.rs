@@ -6,7 +6,7 @@ use std::ptr;
 use fulmar_engine::{Body, MessageType};
 use mlua::ffi::{self, lua_State};
 
-use super::request::{Destination, Sent, pack_values, send_body, take_body};
+use super::send::{Destination, Sent, pack_values, send_body, take_body};
 use super::{Response, Tag};
 use crate::core::pack_native;
 use crate::raw;

@@ -6,7 +6,7 @@ use fulmar_engine::{Body, Handle, MessageType};
 use mlua::ffi::{self, lua_State};
 
 use super::delivery::DeliveryBody;
-use super::request::{Destination, send_body};
+use super::send::{Destination, send_body};
 use super::{Tag, TaskId};
 use crate::stack::{self, native};
 use crate::vm::Vm;

@@ -304,7 +304,7 @@ native! {
                 if let Wait::Timer { function, thread, traceback } = wait {
                     traceback.into_iter().for_each(|place| release_anchor(vm, place));
                     match thread {
-                        Some(id) => super::run::end(vm, state, id),
+                        Some(id) => super::end::end(vm, state, id),
                         None => release_anchor(vm, function),
                     }
                 }
