@@ -81,6 +81,32 @@ try.main(function()
 		try.values({ 1, 3, 1 }, t.a.n, t.a.list[2].x, t.b[1][1])
 	end)
 
+	-- A table that holds one thing, and shows another to `pairs`.
+	local function shows(t)
+		return setmetatable({ held = 1 }, { __pairs = function() return next, t end })
+	end
+
+	try.case("a table with __pairs is what that gives", function()
+		sharedata.new("pairs", shows { n = 2, deep = { shows { x = 3 } } })
+		local t = sharedata.query "pairs"
+		try.values({ false, 2, 3, false }, t.held or false, t.n, t.deep[1].x, t.deep[1].held or false)
+		sharedata.update("pairs", shows { n = 4 })
+		try.until_true(function() return t.n == 4 end)
+		sharedata.new("others", setmetatable({ n = 5 }, { __index = { m = 6 } }))
+		try.values({ 5, false }, sharedata.query "others".n, sharedata.query "others".m or false)
+	end)
+
+	try.ours("patches take what is shared, and tables with __pairs", function()
+		sharedata.new("mended", { n = 1 })
+		sharedata.patch("mended", "inner", sharedata.query "inner")
+		sharedata.patch("mended", { "inner", "m" }, shows { x = 7 })
+		try.values({ 1, 3, 7 }, sharedata.deepcopy("mended", "n"), sharedata.deepcopy("mended", "inner").list[2].x,
+			sharedata.deepcopy("mended", "inner", "m").x)
+		raises("Unsupport type function to serialize", sharedata.patch, "mended", "n", { shows { print } })
+		raises("no table nowhere", sharedata.patch, "nowhere", "n", {})
+		try.equal(corelib.copy(corelib.host.new(shows { x = 8 })).x, 8)
+	end)
+
 	try.case("sources with errors", function()
 		raises("call failed", sharedata.new, "bad", "return {")
 		raises("call failed", sharedata.new, "bad", "error 'no'")

@@ -107,6 +107,13 @@ try.main(function()
 		try.raises("serialize can't pack too depth table", sharetable.loadtable, "bad", knot)
 	end)
 
+	try.case("a table with __pairs is what that gives", function()
+		local t = setmetatable({ held = 1 }, { __pairs = function() return next, { n = 2 } end })
+		sharetable.loadtable("pairs", { t, t })
+		local found = sharetable.query "pairs"
+		try.values({ 2, false }, found[1].n, found[2].held or false)
+	end)
+
 	try.ours("a shared table deep in tables that are in many places", function()
 		sharetable.loadtable("leaf", { n = 1 })
 		local t = { sharetable.query "leaf" }

@@ -1,7 +1,7 @@
--- fulmar.build: images of a program's tables, in which there may be tables that are read in place.
+-- fulmar.build: a program's values as the store takes them, though there be tables in them that are read in place, or have a __pairs.
 local tables = require "fulmar.tables"
 
--- Plain tables of all that is in a value. What is one table stays one.
+-- Plain tables of all that is in a value, as `pairs` gives it. What is one table stays one.
 local function unfolded(value, known)
 	if type(value) ~= "table" then
 		return value
@@ -10,20 +10,28 @@ local function unfolded(value, known)
 	if not copy then
 		copy = {}
 		known[value] = copy
-		for k, v in tables.next, value do
+		for k, v in pairs(value) do
 			copy[k] = unfolded(v, known)
 		end
 	end
 	return copy
 end
 
--- Tables that are read in place are no data to `tables.build`; they are rare, so it is asked first.
-local function build(value, rules)
-	local ok, image = pcall(tables.build, value, rules)
+local build = {}
+
+-- Such tables are no data to `tables`; they are rare, so it is asked first.
+function build.image(t, rules)
+	local ok, image = pcall(tables.build, t, rules)
+	return ok and image or tables.build(unfolded(t, {}), rules)
+end
+
+-- Whether there is a table `name`, which has another value under the keys now.
+function build.patch(name, value, ...)
+	local ok, known = pcall(tables.patch, name, value, ...)
 	if ok then
-		return image
+		return known
 	end
-	return tables.build(unfolded(value, {}), rules)
+	return tables.patch(name, unfolded(value, {}), ...)
 end
 
 return build

@@ -20,7 +20,7 @@ local function packed(value)
 	if type(value) ~= "table" then
 		return value
 	end
-	local image = build(value)
+	local image = build.image(value)
 	return tables.token(image), image
 end
 
@@ -56,7 +56,7 @@ end
 -- Changes one place: `path` is a key or an array of keys.
 function sharedata.patch(name, path, value)
 	path = type(path) == "table" and path or { path }
-	if not tables.patch(name, value, table.unpack(path)) then
+	if not build.patch(name, value, table.unpack(path)) then
 		error(("no table %s"):format(name))
 	end
 end

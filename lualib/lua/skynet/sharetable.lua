@@ -24,7 +24,7 @@ function sharetable.loadstring(name, source, ...)
 end
 
 function sharetable.loadtable(name, t)
-	local image <const> = build(t, "message")	-- the token lives as long as it does
+	local image <const> = build.image(t, "message")	-- the token lives as long as it does
 	skynet.call(address, "lua", "loadtable", name, tables.token(image))
 end
 

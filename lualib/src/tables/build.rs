@@ -15,7 +15,7 @@ use crate::stack::{self, Failure};
 /// What an image may hold.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rules {
-    /// Data: metatables are not looked at, and a table in two places is two.
+    /// Data: no `__pairs`, other metatables are not looked at, and a table in two places is two.
     Data,
     /// As `Data`, and light userdata: all that can be sent.
     Message,
@@ -75,6 +75,19 @@ pub(super) unsafe fn key<'a>(state: *mut lua_State, value: Value) -> Result<KeyR
                 None => Err(format!("Invalid key type {}", type_name(state, value)).into()),
             },
         }
+    }
+}
+
+/// Whether a metatable has a field `__pairs`.
+unsafe fn has_pairs(metatable: *const Table) -> bool {
+    // SAFETY: the metatable of a live table is live, and so are its keys.
+    unsafe {
+        (0..raw::hash_len(metatable)).any(|place| {
+            raw::entry(metatable, place).is_some_and(|(name, _)| match name.content() {
+                Content::ShortText(text) => raw::text_bytes(text) == b"__pairs",
+                _ => false,
+            })
+        })
     }
 }
 
@@ -299,8 +312,13 @@ impl<'a> Walk<'a> {
         }
         // SAFETY: the table is live, and nothing changes it: no Lua code runs.
         let (items, is_long) = unsafe {
-            if self.rules == Rules::Whole && raw::has_metatable(table) {
-                return Err("Can't share metatable".into());
+            if let Some(metatable) = raw::metatable(table) {
+                if self.rules == Rules::Whole {
+                    return Err("Can't share metatable".into());
+                }
+                if has_pairs(metatable) {
+                    return Err("Can't share a table with __pairs".into());
+                }
             }
             let (array, hash) = (raw::array_len(table), raw::hash_len(table));
             let mut items = Items::with_capacity(array, hash);
