@@ -7,7 +7,7 @@ use mlua::ffi::{self, lua_State};
 
 use super::request::{check_yieldable, suspend};
 use super::send::{Destination, destination, send_body};
-use super::{CallbackMode, State, Wait};
+use super::{CallbackMode, State};
 use crate::stack::native;
 use crate::vm::Vm;
 
@@ -64,15 +64,7 @@ unsafe fn refuse_requests(vm: *mut Vm) {
 
 /// Everybody that this service waits for.
 fn watched(vm: &Vm) -> Vec<Destination> {
-    let mut watched: Vec<Destination> = vm
-        .tasks
-        .waits
-        .iter()
-        .filter_map(|(_, wait)| match wait {
-            Wait::Call { to, .. } | Wait::Request { to, .. } => Some(to.clone()),
-            _ => None,
-        })
-        .collect();
+    let mut watched: Vec<Destination> = vm.tasks.waits.destinations().map(|(_, to)| to).collect();
     watched.sort_unstable();
     watched.dedup();
     watched
@@ -110,7 +102,7 @@ native! {
             let to = destination(state, 1)?;
             let tasks = &mut (*vm).tasks;
             let mut sessions: Vec<i32> =
-                tasks.waits.iter().filter(|(_, wait)| wait.is_for(|other| *other == to)).map(|(session, _)| session).collect();
+                tasks.waits.destinations().filter(|(_, other)| *other == to).map(|(session, _)| session).collect();
             sessions.sort_unstable();
             for session in sessions {
                 tasks.fail(session);

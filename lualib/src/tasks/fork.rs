@@ -133,7 +133,7 @@ pub(super) unsafe fn forget_wait(vm: *mut Vm, session: i32) {
                 }
                 super::wait::forget_token(vm, token);
             }
-            Some(Wait::Timer { traceback, .. }) => {
+            Some(Wait::Timer { traceback, .. } | Wait::TaskTimer { traceback, .. }) => {
                 (*waits).insert(session, Wait::Cancelled);
                 if let Some(traceback) = traceback {
                     release_anchor(vm, traceback);

@@ -61,16 +61,19 @@ unsafe fn push_waiter(vm: *mut Vm, state: *mut lua_State, session: i32) {
     // SAFETY: anchors of live tasks are live. Stack: one value more; nothing raises.
     unsafe {
         let place = match (*vm).tasks.waits.get(session) {
-            Some(Wait::Call { task, .. } | Wait::Sleep { task, .. }) => {
+            Some(
+                &(Wait::Timer {
+                    traceback: Some(place),
+                    ..
+                }
+                | Wait::TaskTimer {
+                    traceback: Some(place),
+                    ..
+                }),
+            ) => Some(place),
+            Some(Wait::Call { task, .. } | Wait::Sleep { task, .. } | Wait::TaskTimer { task, .. }) => {
                 Some((&*vm).tasks.list[*task as usize].anchor)
             }
-            Some(Wait::Timer {
-                traceback: Some(place),
-                ..
-            }) => Some(*place),
-            Some(Wait::Timer {
-                thread: Some(task), ..
-            }) => Some((&*vm).tasks.list[*task as usize].anchor),
             _ => None,
         };
         match place {

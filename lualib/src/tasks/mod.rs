@@ -34,6 +34,7 @@ mod waits;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::{CStr, c_int};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZero;
 
 use fulmar_engine::{Body, Handle, Message, MessageType, SessionBlock};
 use mlua::ffi::{self, lua_State};
@@ -82,7 +83,7 @@ pub(crate) type TaskId = u32;
 pub(crate) const NO_TASK: TaskId = TaskId::MAX;
 
 /// Place of a Lua value in the anchors table.
-pub(crate) type Anchor = u32;
+pub(crate) type Anchor = NonZero<u32>;
 
 /// Sessions and pointers are well spread by one multiplication.
 #[derive(Default)]
@@ -164,32 +165,29 @@ pub(crate) struct Task {
     tag: Tag,
 }
 
-/// What a session number waits for.
-#[derive(Debug)]
+/// What a session number waits for. To whom a request went that was sent by a name, [`Waits`] knows; here it is the system.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
     /// A task in `call` or `rawcall`.
-    Call { task: TaskId, to: Destination },
-    /// A task in `sleep` (with a timer) or `wait` (without).
-    Sleep { task: TaskId, timer: bool, token: Token },
-    /// A timer: it starts the task of `thread`, or one that runs the anchored function.
+    Call { task: TaskId, to: Handle },
+    /// A task in `sleep` (with a timer) or `wait` (without). `wakeup` finds it by a value in the tokens table, or by the task's own
+    /// thread.
+    Sleep {
+        task: TaskId,
+        timer: bool,
+        token: Option<Anchor>,
+    },
+    /// A timer that starts a task which runs the anchored function.
     Timer {
         function: Anchor,
-        thread: Option<TaskId>,
         traceback: Option<Anchor>,
     },
+    /// A timer that starts this task.
+    TaskTimer { task: TaskId, traceback: Option<Anchor> },
     /// One request of a set: the answer starts a task that runs the anchored function.
-    Request { function: Anchor, to: Destination },
+    Request { function: Anchor, to: Handle },
     /// Nobody any more: the late answer is dropped.
     Cancelled,
-}
-
-/// What `wakeup` finds a sleeper by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Token {
-    /// The task's own thread.
-    Own,
-    /// A value in the tokens table.
-    Value(Anchor),
 }
 
 /// Why a suspended task runs again; its native reads this when it continues.
@@ -357,11 +355,11 @@ unsafe fn anchor(state: *mut lua_State) -> Anchor {
             .vacant_anchors
             .last()
             .copied()
-            .unwrap_or((*tasks).anchors + 1);
-        ffi::lua_rawseti(state, -2, ffi::lua_Integer::from(place));
+            .unwrap_or(Anchor::MIN.saturating_add((*tasks).anchors));
+        ffi::lua_rawseti(state, -2, ffi::lua_Integer::from(place.get()));
         ffi::lua_pop(state, 1);
         if (*tasks).vacant_anchors.pop().is_none() {
-            (*tasks).anchors = place;
+            (*tasks).anchors = place.get();
         }
         place
     }
@@ -375,7 +373,11 @@ unsafe fn push_anchored(vm: *mut Vm, state: *mut lua_State, anchor: Anchor) {
     // SAFETY: reading an array slot neither allocates nor raises; the vault has room. Stack: one value more.
     unsafe {
         let vault = (*vm).vault;
-        ffi::lua_rawgeti(vault, Slot::Anchors as c_int, ffi::lua_Integer::from(anchor));
+        ffi::lua_rawgeti(
+            vault,
+            Slot::Anchors as c_int,
+            ffi::lua_Integer::from(anchor.get()),
+        );
         raw::push(state, raw::pop(vault));
     }
 }
@@ -389,7 +391,11 @@ unsafe fn release_anchor(vm: *mut Vm, anchor: Anchor) {
     unsafe {
         let vault = (*vm).vault;
         raw::push(vault, raw::Value::boolean(false));
-        ffi::lua_rawseti(vault, Slot::Anchors as c_int, ffi::lua_Integer::from(anchor));
+        ffi::lua_rawseti(
+            vault,
+            Slot::Anchors as c_int,
+            ffi::lua_Integer::from(anchor.get()),
+        );
         (*vm).tasks.vacant_anchors.push(anchor);
     }
 }

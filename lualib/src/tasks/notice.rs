@@ -3,7 +3,6 @@
 use fulmar_engine::Notice;
 use mlua::ffi::lua_State;
 
-use super::send::Destination;
 use super::{Wait, anchor, release_anchor};
 use crate::stack::Failure;
 use crate::vm::Vm;
@@ -20,7 +19,7 @@ pub(crate) unsafe fn expect_notice(state: *mut lua_State) -> Result<(i32, Notice
         let session = (*vm).new_session();
         match (*vm).context.notice(session) {
             Ok(notice) => {
-                let to = Destination::Handle((*vm).context.handle());
+                let to = (*vm).context.handle();
                 (*vm).tasks.waits.insert(session, Wait::Request { function, to });
                 Ok((session, notice))
             }

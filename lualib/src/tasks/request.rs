@@ -19,16 +19,6 @@ pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"expect", expec
 pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] =
     &[(c"call", call), (c"rawcall", rawcall), (c"tracecall", tracecall)];
 
-impl Wait {
-    /// Whether this waits for an answer of a service that `accepts` names.
-    pub(super) fn is_for(&self, accepts: impl Fn(&Destination) -> bool) -> bool {
-        match self {
-            Wait::Call { to, .. } | Wait::Request { to, .. } => accepts(to),
-            _ => false,
-        }
-    }
-}
-
 /// Suspends the running task under `session`; `continuation` runs when it is resumed.
 ///
 /// # Safety
@@ -90,13 +80,8 @@ unsafe fn request(
     let session = vm.new_session();
     match send_body(vm, to, None, message_type, session, body) {
         Sent::Delivered => {
-            vm.tasks.waits.insert(
-                session,
-                Wait::Call {
-                    task: current,
-                    to: to.clone(),
-                },
-            );
+            let wait = |to| Wait::Call { task: current, to };
+            vm.tasks.waits.insert_for(session, to, wait);
             Ok(session)
         }
         Sent::Dead => Err([b"call to invalid address ", to.text().as_slice()]
@@ -263,7 +248,7 @@ native! {
             let session = (*vm).new_session();
             match send_body(&mut *vm, &to, None, message_type, session, body) {
                 Sent::Delivered => {
-                    (*vm).tasks.waits.insert(session, Wait::Request { function, to });
+                    (*vm).tasks.waits.insert_for(session, &to, |to| Wait::Request { function, to });
                     ffi::lua_pushinteger(state, session.into());
                     Ok(1)
                 }

@@ -8,7 +8,7 @@ use super::culprit::Culprit;
 use super::delivery::{Delivery, Head, release_lent};
 use super::run::{resume, start_function, start_request};
 use super::unknown::unknown;
-use super::{CallbackMode, Fork, Resumed, Wait, protocol, release_anchor};
+use super::{Anchor, CallbackMode, Fork, Resumed, Wait, protocol, release_anchor};
 use crate::vm::{Slot, Vm};
 
 /// Hands one message of the engine to the service.
@@ -144,19 +144,13 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, session: i32) {
                     resume(vm, from, task, Resumed::Answered);
                 }
             }
-            Some(Wait::Timer {
-                function,
-                thread,
-                traceback,
-            }) => {
-                (*vm).tasks.delivery = None;
-                if let Some(traceback) = traceback {
-                    release_anchor(vm, traceback);
-                }
-                match thread {
-                    Some(task) => start_function(vm, from, task),
-                    None => super::run::start_anchored(vm, from, function),
-                }
+            Some(Wait::Timer { function, traceback }) => {
+                expired(vm, traceback);
+                super::run::start_anchored(vm, from, function);
+            }
+            Some(Wait::TaskTimer { task, traceback }) => {
+                expired(vm, traceback);
+                start_function(vm, from, task);
             }
             Some(Wait::Request { function, .. }) => {
                 super::run::start_answer(vm, from, function, true);
@@ -164,6 +158,18 @@ unsafe fn on_response(vm: *mut Vm, from: *mut lua_State, session: i32) {
             // A task that a plain coroutine inside it left waiting, and that waits for something else now.
             Some(Wait::Call { .. } | Wait::Cancelled) => {}
             None => unknown(vm, from, Slot::UnknownResponse),
+        }
+    }
+}
+
+/// Lets go of what a timer needs no more.
+#[inline(always)]
+unsafe fn expired(vm: *mut Vm, traceback: Option<Anchor>) {
+    // SAFETY: the anchors of a wait are live until it is removed.
+    unsafe {
+        (*vm).tasks.delivery = None;
+        if let Some(traceback) = traceback {
+            release_anchor(vm, traceback);
         }
     }
 }
@@ -178,8 +184,8 @@ unsafe fn on_error(vm: *mut Vm, session: i32, source: Handle) {
     }
     let mut gone: Vec<i32> = tasks
         .waits
-        .iter()
-        .filter(|(_, wait)| wait.is_for(|to| to.is_handle(source)))
+        .destinations()
+        .filter(|(_, to)| to.is_handle(source))
         .map(|(session, _)| session)
         .collect();
     gone.sort_unstable();

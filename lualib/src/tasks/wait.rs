@@ -7,7 +7,7 @@ use fulmar_engine::SendFailure;
 use mlua::ffi::{self, lua_State};
 
 use super::request::{check_yieldable, suspend};
-use super::{Resumed, State, Tag, Token, Wait, anchor, release_anchor};
+use super::{Anchor, Resumed, State, Tag, Wait, anchor, release_anchor};
 use crate::raw;
 use crate::stack::{self, Outcome, native};
 use crate::vm::{Slot, Vm};
@@ -48,7 +48,7 @@ unsafe fn enter_token(
     state: *mut lua_State,
     index: c_int,
     session: i32,
-) -> Result<Token, stack::Failure> {
+) -> Result<Option<Anchor>, stack::Failure> {
     // SAFETY: the anchor is released again when the token is forgotten. Stack: unchanged.
     unsafe {
         let current = (*vm).tasks.current;
@@ -56,7 +56,7 @@ unsafe fn enter_token(
         let is_own = ffi::lua_isnoneornil(state, index) != 0 && own == state
             || ffi::lua_type(state, index) == ffi::LUA_TTHREAD && ffi::lua_tothread(state, index) == own;
         if is_own && (*vm).tasks.tokens == 0 {
-            return Ok(Token::Own);
+            return Ok(None);
         }
         if ffi::lua_isnoneornil(state, index) != 0 {
             ffi::lua_pushthread(state);
@@ -72,7 +72,7 @@ unsafe fn enter_token(
         }
         if is_own {
             ffi::lua_pop(state, 2);
-            return Ok(Token::Own);
+            return Ok(None);
         }
         ffi::lua_pushvalue(state, -2);
         ffi::lua_pushinteger(state, session.into());
@@ -80,7 +80,7 @@ unsafe fn enter_token(
         ffi::lua_pop(state, 1);
         let place = anchor(state);
         (*vm).tasks.tokens += 1;
-        Ok(Token::Value(place))
+        Ok(Some(place))
     }
 }
 
@@ -90,13 +90,7 @@ unsafe fn sleeps_by_itself(vm: *mut Vm, thread: *mut lua_State) -> bool {
     let tasks = unsafe { &mut (*vm).tasks };
     tasks.by_thread.get(&(thread as usize)).is_some_and(|id| {
         let session = tasks.list[*id as usize].session;
-        matches!(
-            tasks.waits.get(session),
-            Some(Wait::Sleep {
-                token: Token::Own,
-                ..
-            })
-        )
+        matches!(tasks.waits.get(session), Some(Wait::Sleep { token: None, .. }))
     })
 }
 
@@ -104,12 +98,12 @@ unsafe fn sleeps_by_itself(vm: *mut Vm, thread: *mut lua_State) -> bool {
 ///
 /// # Safety
 /// No Lua code runs in here.
-pub(super) unsafe fn forget_token(vm: *mut Vm, token: Token) {
-    if let Token::Value(place) = token {
+pub(super) unsafe fn forget_token(vm: *mut Vm, token: Option<Anchor>) {
+    if let Some(place) = token {
         // SAFETY: setting a present key to nil neither grows the table nor raises; the vault has room.
         unsafe {
             let vault = (*vm).vault;
-            ffi::lua_rawgeti(vault, Slot::Anchors as c_int, place.into());
+            ffi::lua_rawgeti(vault, Slot::Anchors as c_int, place.get().into());
             ffi::lua_pushnil(vault);
             ffi::lua_rawset(vault, Slot::Tokens as c_int);
             release_anchor(vm, place);
@@ -285,7 +279,7 @@ native! {
             };
             let wait = if raw::wanted_results(state) == 0 {
                 let function = anchor(state);
-                Wait::Timer { function, thread: None, traceback }
+                Wait::Timer { function, traceback }
             } else {
                 let id = super::run::take_task(state);
                 let task = (*vm).tasks.task(id);
@@ -294,19 +288,18 @@ native! {
                 ffi::lua_xmove(state, thread, 1);
                 ffi::lua_pushthread(thread);
                 ffi::lua_xmove(thread, state, 1);
-                Wait::Timer { function: 0, thread: Some(id), traceback }
+                Wait::TaskTimer { task: id, traceback }
             };
             let session = (*vm).new_session();
-            if let Wait::Timer { thread: Some(id), .. } = wait {
-                (*vm).tasks.task(id).session = session;
+            if let Wait::TaskTimer { task, .. } = wait {
+                (*vm).tasks.task(task).session = session;
             }
             if let Err(failure) = arm(&*vm, ticks, session) {
-                if let Wait::Timer { function, thread, traceback } = wait {
-                    traceback.into_iter().for_each(|place| release_anchor(vm, place));
-                    match thread {
-                        Some(id) => super::end::end(vm, state, id),
-                        None => release_anchor(vm, function),
-                    }
+                traceback.into_iter().for_each(|place| release_anchor(vm, place));
+                match wait {
+                    Wait::TaskTimer { task, .. } => super::end::end(vm, state, task),
+                    Wait::Timer { function, .. } => release_anchor(vm, function),
+                    _ => unreachable!("a timer"),
                 }
                 return Err(failure);
             }

@@ -8,10 +8,13 @@
 //!
 //! # Invariants
 //! 1. A session waits in its place of `near` or in `far`, never in both.
-//! 2. `near` has no places or a power of two of them: two in its first segment, as many as in all before in each other. A segment is as long
+//! 2. `names` has the destinations of requests that wait and were sent by a name.
+//! 3. `near` has no places or a power of two of them: two in its first segment, as many as in all before in each other. A segment is as long
 //!    as it has been used.
 
-use super::{FastMap, Wait};
+use fulmar_engine::Handle;
+
+use super::{Destination, FastMap, Wait};
 
 #[derive(Default)]
 pub(crate) struct Waits {
@@ -19,6 +22,8 @@ pub(crate) struct Waits {
     /// Occupied places of `near`.
     near_len: usize,
     far: FastMap<i32, Wait>,
+    /// By session.
+    names: FastMap<i32, Box<[u8]>>,
 }
 
 #[derive(Default)]
@@ -27,7 +32,7 @@ struct Place {
     wait: Option<Wait>,
 }
 
-const _: () = assert!(size_of::<Place>() == 32);
+const _: () = assert!(size_of::<Place>() == 16);
 
 impl Waits {
     #[inline]
@@ -45,6 +50,18 @@ impl Waits {
             }) if *found == session => Some(wait),
             _ if self.far.is_empty() => None,
             _ => self.far.get(&session),
+        }
+    }
+
+    /// Enters a session that waits for an answer, by a `wait` for the handle that stands for whoever gives it.
+    #[inline]
+    pub(crate) fn insert_for(&mut self, session: i32, to: &Destination, wait: impl FnOnce(Handle) -> Wait) {
+        match to {
+            Destination::Handle(to) => self.insert(session, wait(*to)),
+            Destination::Name(name) => {
+                self.insert(session, wait(Handle::SYSTEM));
+                self.names.insert(session, name.clone());
+            }
         }
     }
 
@@ -101,6 +118,9 @@ impl Waits {
 
     #[inline]
     pub(crate) fn remove(&mut self, session: i32) -> Option<Wait> {
+        if !self.names.is_empty() {
+            self.names.remove(&session);
+        }
         let (segment, offset) = split(self.index_of(session));
         if let Some(place) = self
             .near
@@ -131,6 +151,20 @@ impl Waits {
             .flatten()
             .filter_map(|place| Some((place.session, place.wait.as_ref()?)));
         near.chain(self.far.iter().map(|(session, wait)| (*session, wait)))
+    }
+
+    /// Every session that waits for an answer, and whose.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (i32, Destination)> {
+        self.iter().filter_map(|(session, wait)| match *wait {
+            Wait::Call { to, .. } | Wait::Request { to, .. } => Some((
+                session,
+                match self.names.get(&session) {
+                    Some(name) => Destination::Name(name.clone()),
+                    None => Destination::Handle(to),
+                },
+            )),
+            _ => None,
+        })
     }
 
     fn places(&self) -> usize {
@@ -198,7 +232,7 @@ mod tests {
             let mut model = HashMap::new();
             for (number, (enter, session)) in steps.into_iter().enumerate() {
                 if enter {
-                    waits.insert(session, Wait::Sleep { task: number as u32, timer: true, token: super::super::Token::Own });
+                    waits.insert(session, Wait::Sleep { task: number as u32, timer: true, token: None });
                     model.insert(session, number as u32);
                 } else {
                     let removed = waits.remove(session).map(|wait| matches!(wait, Wait::Sleep { .. }));
