@@ -7,13 +7,13 @@
 //! |---|---|---|---|---|---|
 //! | Free | the allocator | 0, 0 | nobody | free list link in `len` | the heap that loans it |
 //! | Loaned | one `BufMut` | owner, 1 | that `BufMut` | that `BufMut` | that `BufMut` |
-//! | Script | a script, by way of its `Scripts` | owner, number | the script | nobody | that `Scripts` |
+//! | Script | a script, by way of its `Scripts` | owner, number | the script | that `Scripts` reads | that `Scripts` |
 //! | Frozen | `count` `Buf`s and attachments | owner, n | everyone reads | everyone reads | the last to release |
 //!
 //! Rules:
 //! 1. The word is read by anyone at any time (`inspect`); all other header fields only by the holder, except `len`,
 //!    which `inspect` reads for information and nobody trusts without holding the block.
-//! 2. Loaned and Free are exclusive: their holder changes the word by a plain store.
+//! 2. Loaned, Script and Free are exclusive: their holder changes the word by a plain store.
 //! 3. Many may know the address of a Script block, but only the `Scripts` of that number changes its word. Whoever else comes with the
 //!    address only reads it.
 //! 4. Frozen never becomes writable again: its count only falls to zero, and then the block is Free.
@@ -184,7 +184,7 @@ impl<W: Word64> BlockWord<W> {
         BlockWord(W::new(snapshot.0))
     }
 
-    /// The word for information: Relaxed, because what is done with it is decided by a CAS or not at all.
+    /// The word for information. Relaxed: whoever does something by it holds the block.
     #[inline]
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Relaxed))
@@ -210,7 +210,7 @@ impl<W: Word64> BlockWord<W> {
     }
 
     /// Loaned -> Frozen with one count. Relaxed: other threads learn of the block through something that
-    /// synchronises, or through `claim`ed memory, never through this word.
+    /// synchronises, never through this word.
     #[inline]
     pub(crate) fn set_frozen(&self, owner: u32) {
         self.0

@@ -14,8 +14,9 @@ use crate::os::Backing;
 use crate::page::{Chain, Limits, Link, Meta, Next, Page, Shape};
 use crate::poison;
 use crate::pool::{Pool, Refused};
+use crate::scripts::Numbers;
 use crate::size_class::{CLASSES, Class, MAX_SMALL_GRANULES};
-use crate::sync::plain::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, Ordering, PoisonError};
+use crate::sync::plain::{AtomicPtr, AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// # Invariants
 /// 1. `base` is the start of a mapping of `bytes`, whole segments, that is never unmapped.
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     max_body_bytes: usize,
     pool: Pool,
     heaps: Mutex<Heaps>,
+    script_numbers: Mutex<Numbers>,
     /// Frees by threads that have no heap any more.
     strays: [AtomicU64; CLASSES],
 }
@@ -87,6 +89,7 @@ impl Core {
             max_body_bytes: longest_run.min(limit_bytes).saturating_sub(OVERHEAD_BYTES),
             pool: Pool::new(backing, pages, limit_bytes / PAGE_BYTES),
             heaps: Mutex::default(),
+            script_numbers: Mutex::default(),
             strays: [const { AtomicU64::new(0) }; CLASSES],
         }));
         // Release: pairs with the Acquire in `of`.
@@ -218,6 +221,11 @@ impl Core {
         if self.page(index).word.push(chain, Limits::from(class), link) == Next::Settle {
             self.pool.settle(index);
         }
+    }
+
+    /// The numbers of the `Scripts` that lend its blocks.
+    pub(crate) fn script_numbers(&self) -> MutexGuard<'_, Numbers> {
+        self.script_numbers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Finds the block whose body starts at an address; any address may be asked about.

@@ -7,7 +7,7 @@
 //! page     small: | block | block | ... | rest |                      blocks of one size class
 //!          large: | block ........ over as many pages as it takes |   one block
 //!
-//! block    +0    word          u64   owner << 32 | state << 30 | count
+//! block    +0    word          u64   owner << 32 | state << 30 | count, or the number of its `Scripts`
 //!          +8    len           u64   body length; in a free block the next free granule of the page + 1
 //!          +16   first_link    u32   position of the first attachment, 0 for none
 //!          +20   link_table    u32   position of the block that lists the others, 0 for none

@@ -1,12 +1,11 @@
 //! Blocks that scripts hold as bare addresses: lent, and claimed back from addresses that nobody has to trust.
 
-use std::ptr::NonNull;
-use std::sync::{Mutex, PoisonError};
+use std::ptr::{self, NonNull};
 
 use crate::arena::Arena;
 use crate::block::{Block, BlockState, Snapshot};
 use crate::buf::BufMut;
-use crate::core::Located;
+use crate::core::Core;
 use crate::error::ClaimError;
 use crate::walk;
 
@@ -29,7 +28,7 @@ use crate::walk;
 /// ```
 ///
 /// # Invariants
-/// 1. No two live `Scripts` have the same number, so a header that says "a script of this owner and number" was written by this
+/// 1. No two live `Scripts` of an arena have the same number, so a header that says "a script of this owner and number" was written by this
 ///    `lend`, and nobody but this value, which its methods borrow alone, changes it.
 #[derive(Debug)]
 pub struct Scripts {
@@ -48,7 +47,7 @@ impl Scripts {
         Scripts {
             arena,
             owner,
-            number: NUMBERS.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            number: arena.core().script_numbers().take(),
             held: 0,
         }
     }
@@ -61,16 +60,19 @@ impl Scripts {
     /// Hands a block of the arena to the scripts, as the address of its body. It is the owner's from now on.
     ///
     /// Cost: one store.
+    ///
+    /// # Panics
+    /// When the block is another arena's.
     #[inline]
     pub fn lend(&mut self, block: BufMut) -> NonNull<u8> {
-        let body = block.into_raw();
+        let held = block.block();
+        assert!(
+            ptr::eq(Core::of(held), self.arena.core()),
+            "scripts hold blocks of one arena"
+        );
         self.held += 1;
-        // SAFETY: a `BufMut` has just given the body up.
-        unsafe { Block::of_body(body) }
-            .header()
-            .word
-            .set_script(self.lent());
-        body
+        held.header().word.set_script(self.lent());
+        block.into_raw()
     }
 
     /// Takes back what the scripts hold at an address.
@@ -79,10 +81,10 @@ impl Scripts {
     ///
     /// # Errors
     /// `ClaimError::NotABlock` when no live block starts there, `NotScript` when it is not (or no longer) a script's,
-    /// `NotOwner` when it is another owner's.
+    /// `NotOwner` when it is that of others.
     #[inline]
     pub fn claim(&mut self, address: *const u8) -> Result<BufMut, ClaimError> {
-        let Located { block, .. } = self.find(address)?;
+        let block = self.find(address)?;
         block.header().word.set_loaned(self.owner);
         self.held -= 1;
         // SAFETY: it was lent by us and nobody else could end that (1); now it is Loaned, and this is its handle.
@@ -95,14 +97,14 @@ impl Scripts {
     /// As for [`claim`](Self::claim).
     #[inline]
     pub fn view(&self, address: *const u8) -> Result<&[u8], ClaimError> {
-        let Located { block, .. } = self.find(address)?;
+        let block = self.find(address)?;
         // SAFETY: it was lent by us and nobody else can end that (1); we cannot either, for as long as we are borrowed.
         Ok(unsafe { block.bytes() })
     }
 
     /// The block at an address, if it is lent to these scripts.
     #[inline]
-    fn find(&self, address: *const u8) -> Result<Located, ClaimError> {
+    fn find(&self, address: *const u8) -> Result<Block, ClaimError> {
         let located = self.arena.core().locate(address).ok_or(ClaimError::NotABlock)?;
         let found = located.block.header().word.snapshot_before_look();
         if found != self.lent() {
@@ -118,7 +120,7 @@ impl Scripts {
         // A stale address whose page has changed its use since it was located: those were bytes that happened to compare equal. When
         // the use is the same, the word was a header's, and stays as it is (1), which keeps the page's use from changing.
         if located.is_current() {
-            Ok(located)
+            Ok(located.block)
         } else {
             Err(ClaimError::NotABlock)
         }
@@ -136,22 +138,20 @@ impl Drop for Scripts {
         if self.held > 0 {
             let lent = self.lent();
             let left = walk::blocks_with(self.arena.core(), lent);
+            debug_assert_eq!(left.len(), self.held);
             for block in left {
                 block.header().word.set_loaned(self.owner);
                 // SAFETY: as in `claim`; the walk shows each block once.
                 drop(unsafe { BufMut::from_block(block) });
             }
         }
-        NUMBERS
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .free
-            .push(self.number);
+        self.arena.core().script_numbers().free.push(self.number);
     }
 }
 
-/// The numbers of all `Scripts` of the process.
-struct Numbers {
+/// The numbers of all `Scripts` of an arena.
+#[derive(Default)]
+pub(crate) struct Numbers {
     last: u32,
     free: Vec<u32>,
 }
@@ -165,8 +165,3 @@ impl Numbers {
         })
     }
 }
-
-static NUMBERS: Mutex<Numbers> = Mutex::new(Numbers {
-    last: 0,
-    free: Vec::new(),
-});

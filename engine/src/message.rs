@@ -6,11 +6,9 @@
 //!   envelope                                     body
 //!  | link to the next message  u64 |            kind Empty    nothing
 //!  | source u32 | session i32      |            kind Block    the payload itself
-//!  | type u8 | kind u8 | 0 | u32   |            kind Shared   a `Buf`: one frozen body, many envelopes
-//!  | u64                           |            kind Typed    a `Box<dyn Any + Send>`: a Rust value, by pointer
+//!  | type u8 | kind u8 | 0         |            kind Shared   a `Buf`: one frozen body, many envelopes
+//!  | 0                         u64 |            kind Typed    a `Box<dyn Any + Send>`: a Rust value, by pointer
 //! ```
-//!
-//! The last u32 and u64 are the timer's while it keeps the message: for whom and for when.
 //!
 //! The link belongs to the mailbox queue while the message is in one, and to nobody otherwise. It is a process-local address:
 //! a queue is never walked from another mapping.

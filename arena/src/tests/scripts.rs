@@ -203,3 +203,10 @@ fn what_a_script_leaves_behind_is_freed_with_its_attachments() {
     drop(kept);
     assert_empty(arena);
 }
+
+#[test]
+#[should_panic(expected = "scripts hold blocks of one arena")]
+fn a_block_of_another_arena_is_not_lent() {
+    let (arena, other) = (small_arena(), small_arena());
+    Scripts::new(arena, 7).lend(other.loan(5, 7).unwrap());
+}

@@ -156,7 +156,7 @@ impl EngineBuilder {
                 harbor_service: AtomicU32::new(0),
                 threads: Mutex::default(),
                 hooks: Mutex::default(),
-                debts: Mutex::new(Debts::new(arena)),
+                debts: Debts::new(arena),
             }
         })))
     }

@@ -67,8 +67,8 @@ struct Inner {
     harbor_service: AtomicU32,
     threads: Mutex<Threads>,
     hooks: Mutex<Vec<Hook>>,
-    /// Errors that found no room in the arena.
-    debts: Mutex<Debts>,
+    /// Errors and expired timers that found no room in the arena.
+    debts: Debts,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -324,8 +324,8 @@ impl Engine {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(crate) fn debts(&self) -> MutexGuard<'_, Debts> {
-        self.0.debts.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn debts(&self) -> &Debts {
+        &self.0.debts
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {

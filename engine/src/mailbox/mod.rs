@@ -48,9 +48,9 @@ mod state;
 
 #[cfg(not(loom))]
 pub use bounded::{MailboxLimit, Policy};
-#[cfg(not(loom))]
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) use messages::MessageQueue;
+#[cfg(not(loom))]
 pub(crate) use messages::{Mailbox, Pushed};
 pub(crate) use overload::Overload;
 pub(crate) use queue::{Link, Popped, Queue};

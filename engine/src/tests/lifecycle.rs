@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use fulmar_arena::{Arena, ArenaConfig};
+use fulmar_arena::{Arena, ArenaConfig, BODY_OFFSET};
 
 use super::probe::Probe;
 use crate::{
@@ -203,6 +203,46 @@ fn timers_expire_in_an_exhausted_arena() {
     let told: Vec<_> = sessions
         .map(|session| (MessageType::RESPONSE, session, Handle::SYSTEM))
         .collect();
+    assert_eq!(got(&probe), told);
+}
+
+#[test]
+fn what_is_owed_is_told_in_order_when_there_is_room() {
+    let engine = narrow_engine();
+    let (probe, mut hoard) = (Probe::spawn(&engine), Vec::new());
+    exhaust(&probe.cx, &mut hoard);
+    let expire = |session| engine.expire(probe.handle(), session);
+    (0..70).for_each(expire);
+    assert!(!engine.settle_owed(), "there is no room");
+    hoard.clear();
+    expire(70);
+    expire(71);
+    engine.run_until_idle();
+    let told = (0..72).map(|session| (MessageType::RESPONSE, session, Handle::SYSTEM));
+    assert_eq!(got(&probe), told.collect::<Vec<_>>());
+    // And what is kept for such times is there again.
+    exhaust(&probe.cx, &mut hoard);
+    (0..64).for_each(expire);
+    engine.run_until_idle();
+    assert_eq!(got(&probe).len(), 64);
+}
+
+/// What a C module may do. The arena notices when it comes to the block, and gives up the list.
+#[test]
+fn a_timer_expires_though_a_program_has_written_to_a_free_block() {
+    let engine = narrow_engine();
+    let probe = Probe::spawn(&engine);
+    let block = probe.cx.loan(0).expect("a block");
+    let body = block.body_ptr();
+    drop(block);
+    // SAFETY: the header lies below the body.
+    let link = unsafe { body.sub(BODY_OFFSET - 8) }.cast::<u64>();
+    // SAFETY: nobody uses the block; its second word is the link to the next free one.
+    unsafe { link.write(u64::MAX) };
+    engine.expire(probe.handle(), 1);
+    engine.expire(probe.handle(), 2);
+    engine.run_until_idle();
+    let told = [1, 2].map(|session| (MessageType::RESPONSE, session, Handle::SYSTEM));
     assert_eq!(got(&probe), told);
 }
 

@@ -6,8 +6,8 @@
 //! wake the thread. Nothing is lost. Both sides write, pass a sequentially consistent fence, and read what the other
 //! wrote, and the fences have an order:
 //!
-//! - *The worker's fence is first.* The thread's second look, after its own fence, finds the timer (or finds the queue busy
-//!   before it, and looks again), and it does not sleep.
+//! - *The worker's fence is first.* The thread's second look, after its own fence, finds the timer (and waits for
+//!   whoever is in the middle of a push before it), and it does not sleep.
 //! - *The thread's fence is first.* The worker reads the announcement or something newer. If it reads a time after its
 //!   deadline it wakes the thread. If it reads an earlier time the thread wakes then, and empties its inbox before anything
 //!   is due. If it reads `AWAKE` the thread has woken since, and will announce, fence and look again before it sleeps.

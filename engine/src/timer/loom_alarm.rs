@@ -1,7 +1,7 @@
 //! Loom model of the sleep protocol: no timer is left behind by a thread that sleeps past its deadline.
 //!
-//! Two workers arm, one for a far and one for a near deadline, while the timer thread goes to sleep once. The queue is the
-//! real one.
+//! Two workers arm, one for a far and one for a near deadline, while the timer thread goes to sleep once. The mailbox's queue
+//! stands for the inbox, of which the protocol needs only that a push which has ended is seen by a look behind the fence.
 
 use std::ptr::NonNull;
 

@@ -84,7 +84,8 @@ struct Overrides {
 
 pub(crate) fn main() -> ExitCode {
     // The first touch of a huge page clears 2 MiB, which can hold a message up for milliseconds; a heap of many small services seldom
-    // gets that time back. A system that has none refuses.
+    // gets that time back. Programs that services start inherit this. A system that has none refuses.
+    #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let outcome = match Cli::parse().command {
         Command::Run { config, overrides } => run::run(&config, &overrides),
