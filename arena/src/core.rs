@@ -223,6 +223,12 @@ impl Core {
         }
     }
 
+    /// Whether a held block is of this arena.
+    #[inline]
+    pub(crate) fn has(&self, block: Block) -> bool {
+        block.header().arena.load(Ordering::Relaxed) == self.id // Relaxed: as in `of`
+    }
+
     /// The numbers of the `Scripts` that lend its blocks.
     pub(crate) fn script_numbers(&self) -> MutexGuard<'_, Numbers> {
         self.script_numbers.lock().unwrap_or_else(PoisonError::into_inner)

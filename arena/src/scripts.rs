@@ -1,11 +1,10 @@
 //! Blocks that scripts hold as bare addresses: lent, and claimed back from addresses that nobody has to trust.
 
-use std::ptr::{self, NonNull};
+use std::ptr::NonNull;
 
 use crate::arena::Arena;
 use crate::block::{Block, BlockState, Snapshot};
 use crate::buf::BufMut;
-use crate::core::Core;
 use crate::error::ClaimError;
 use crate::walk;
 
@@ -66,10 +65,7 @@ impl Scripts {
     #[inline]
     pub fn lend(&mut self, block: BufMut) -> NonNull<u8> {
         let held = block.block();
-        assert!(
-            ptr::eq(Core::of(held), self.arena.core()),
-            "scripts hold blocks of one arena"
-        );
+        assert!(self.arena.core().has(held), "scripts hold blocks of one arena");
         self.held += 1;
         held.header().word.set_script(self.lent());
         block.into_raw()

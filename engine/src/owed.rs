@@ -60,11 +60,10 @@ impl Debts {
     }
 }
 
-/// As many empty blocks as there is room for, up to `count`.
+/// As many empty blocks as there is room for, up to `count`. A panic of the arena, as in `has_sent`, is none.
 fn blocks(arena: Arena, count: usize) -> Vec<BufMut> {
-    (0..count)
-        .map_while(|_| arena.loan(0, Handle::SYSTEM.bits()).ok())
-        .collect()
+    let loan = || arena.loan(0, Handle::SYSTEM.bits());
+    (0..count).map_while(|_| catch_unwind(loan).ok()?.ok()).collect()
 }
 
 impl Engine {
