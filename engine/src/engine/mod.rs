@@ -77,6 +77,15 @@ type Hook = Box<dyn FnOnce(&Engine) + Send>;
 struct Live {
     counted: usize,
     uncounted: usize,
+    /// Somebody waits until no more than so many are left.
+    awaited: usize,
+}
+
+impl Live {
+    /// Whether somebody may have waited for this count: to wake a thread for each service that ends costs more than its end.
+    fn is_awaited(&self) -> bool {
+        self.counted == 0 || self.counted + self.uncounted <= self.awaited
+    }
 }
 
 #[derive(Default)]

@@ -67,7 +67,9 @@ impl Engine {
             } else {
                 live.counted -= 1;
             }
-            self.0.ended.notify_all();
+            if live.is_awaited() {
+                self.0.ended.notify_all();
+            }
         }
         self.retire_last();
         if let Lane::Own(thread) = &cell.lane {

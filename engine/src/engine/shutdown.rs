@@ -137,6 +137,7 @@ impl Engine {
             self.0.scheduler.run_here(self);
         }
         let mut live = self.live();
+        live.awaited = live.awaited.max(rest);
         while live.counted + live.uncounted > rest {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.0.scheduler.as_seeded().is_some() {
