@@ -71,8 +71,7 @@ pub enum ClaimError {
     /// The address is not the start of a live block's body: forged, stale, interior or foreign.
     #[error("not a buffer: no live buffer starts at this address")]
     NotABlock,
-    /// The block is a script's, but one of other [`Scripts`](crate::Scripts): of another owner, or of one with the same number in
-    /// another engine.
+    /// The block is a script's, but one of other [`Scripts`](crate::Scripts): of another owner, or of the same.
     #[error("the buffer belongs to {found:#010x}, not to {expected:#010x}")]
     NotOwner {
         /// Who asked.

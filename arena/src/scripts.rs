@@ -58,7 +58,7 @@ impl Scripts {
 
     /// Hands a block of the arena to the scripts, as the address of its body. It is the owner's from now on.
     ///
-    /// Cost: one store.
+    /// Cost: a look at the header and one store.
     ///
     /// # Panics
     /// When the block is another arena's.

@@ -23,7 +23,10 @@ pub(crate) struct Debts {
 
 struct Ledger {
     kept: Vec<BufMut>,
-    owed: VecDeque<Owed>,
+    /// To services of this node: what they wait for makes room.
+    local: VecDeque<Owed>,
+    /// To the harbor, which takes more than a block.
+    remote: VecDeque<Owed>,
     /// Somebody pays: others would overtake.
     settling: bool,
 }
@@ -42,7 +45,8 @@ impl Debts {
             any: AtomicBool::new(false),
             ledger: Mutex::new(Ledger {
                 kept: blocks(arena, KEPT),
-                owed: VecDeque::new(),
+                local: VecDeque::new(),
+                remote: VecDeque::new(),
                 settling: false,
             }),
         }
@@ -52,11 +56,19 @@ impl Debts {
     pub(crate) fn clear(&self) {
         let mut ledger = self.ledger();
         ledger.kept.clear();
-        ledger.owed.clear();
+        ledger.local.clear();
+        ledger.remote.clear();
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    /// What is to be paid next.
+    fn first(&self) -> Option<Owed> {
+        self.local.front().or(self.remote.front()).copied()
     }
 }
 
@@ -94,48 +106,64 @@ impl Engine {
         if !debts.any.load(Ordering::Relaxed) && self.has_sent(owed) {
             return;
         }
-        let mut ledger = debts.ledger();
-        if ledger.owed.is_empty()
-            && !self.is_remote(owed.to)
-            && let Some(block) = ledger.kept.pop()
         {
-            drop(ledger);
-            let message = Message::in_block(block, owed.from, owed.session, owed.message_type);
-            let _ = self.deliver(owed.to, message);
-            return;
+            let mut ledger = debts.ledger();
+            self.queue(&mut ledger, owed).push_back(owed);
+            debts.any.store(true, Ordering::Relaxed); // as above
         }
-        ledger.owed.push_back(owed);
-        debts.any.store(true, Ordering::Relaxed); // as above
-        drop(ledger);
         self.settle_owed();
     }
 
-    /// Sends what is owed, as far as there is room, and then puts blocks aside again. Says whether anything has left.
+    /// Sends what is owed, as far as there is room and blocks are kept, and then puts blocks aside again. Says whether anything has left.
     pub(crate) fn settle_owed(&self) -> bool {
         let debts = self.debts();
         if std::mem::replace(&mut debts.ledger().settling, true) {
             return false;
         }
         let mut settled = false;
-        let missing = loop {
-            let mut ledger = debts.ledger();
-            let Some(&owed) = ledger.owed.front() else {
-                debts.any.store(false, Ordering::Relaxed); // see `send_surely`
-                break KEPT - ledger.kept.len();
-            };
-            drop(ledger);
-            if !self.has_sent(owed) {
-                break 0;
+        loop {
+            let first = debts.ledger().first();
+            if let Some(owed) = first {
+                if !self.has_sent(owed) && !self.has_sent_kept(owed) {
+                    break;
+                }
+                settled = true;
+                self.queue(&mut debts.ledger(), owed).pop_front();
+                continue;
             }
-            settled = true;
-            ledger = debts.ledger();
-            ledger.owed.pop_front();
-        };
-        let mut blocks = blocks(self.arena(), missing);
-        let mut ledger = debts.ledger();
-        ledger.kept.append(&mut blocks);
-        ledger.settling = false;
+            let missing = KEPT - debts.ledger().kept.len();
+            let mut blocks = blocks(self.arena(), missing);
+            let mut ledger = debts.ledger();
+            ledger.kept.append(&mut blocks);
+            // Whoever came meanwhile has left it to us.
+            if ledger.first().is_none() {
+                debts.any.store(false, Ordering::Relaxed); // see `send_surely`
+                break;
+            }
+        }
+        debts.ledger().settling = false;
         settled
+    }
+
+    fn queue<'a>(&self, ledger: &'a mut Ledger, owed: Owed) -> &'a mut VecDeque<Owed> {
+        if self.is_remote(owed.to) {
+            &mut ledger.remote
+        } else {
+            &mut ledger.local
+        }
+    }
+
+    /// Sends in a block that was kept. False when there is none, and for other nodes.
+    fn has_sent_kept(&self, owed: Owed) -> bool {
+        if self.is_remote(owed.to) {
+            return false;
+        }
+        let Some(block) = self.debts().ledger().kept.pop() else {
+            return false;
+        };
+        let message = Message::in_block(block, owed.from, owed.session, owed.message_type);
+        let _ = self.deliver(owed.to, message); // nobody there: nobody waits
+        true
     }
 
     /// False when the arena is exhausted, or panics because a program has written to what is free.

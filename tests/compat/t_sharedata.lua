@@ -94,6 +94,8 @@ try.main(function()
 		try.until_true(function() return t.n == 4 end)
 		sharedata.new("others", setmetatable({ n = 5 }, { __index = { m = 6 } }))
 		try.values({ 5, false }, sharedata.query "others".n, sharedata.query "others".m or false)
+		sharedata.new("source", "return setmetatable({ n = 6 }, { __pairs = function(t) return next, { m = 7 } end })")
+		try.values({ 6, false }, sharedata.query "source".n, sharedata.query "source".m or false)
 	end)
 
 	try.ours("patches take what is shared, and tables with __pairs", function()
@@ -103,8 +105,10 @@ try.main(function()
 		try.values({ 1, 3, 7 }, sharedata.deepcopy("mended", "n"), sharedata.deepcopy("mended", "inner").list[2].x,
 			sharedata.deepcopy("mended", "inner", "m").x)
 		raises("Unsupport type function to serialize", sharedata.patch, "mended", "n", { shows { print } })
+		local endless = {}
+		endless.__pairs = function() return next, { setmetatable({}, endless) } end
+		raises("serialize can't pack too depth table", sharedata.patch, "mended", "n", setmetatable({}, endless))
 		raises("no table nowhere", sharedata.patch, "nowhere", "n", {})
-		try.equal(corelib.copy(corelib.host.new(shows { x = 8 })).x, 8)
 	end)
 
 	try.case("sources with errors", function()

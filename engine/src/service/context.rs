@@ -214,7 +214,8 @@ impl Context {
 
     /// Asks for a RESPONSE with `session` from [`Handle::SYSTEM`] after `delay_cs` centiseconds. With a delay of 0 or less it is in
     /// the mailbox when this returns, behind what was there. A timer that expires while the arena is exhausted is told from a few
-    /// blocks that are kept for that, and when these are used up, within seconds after there is room.
+    /// blocks that are kept for that, and when these are used up, once there is room: when the next one expires, or at the monitor's
+    /// next look ([`EngineBuilder::endless_after`](crate::EngineBuilder::endless_after)).
     ///
     /// # Errors
     /// With a delay of 0 or less: [`SendFailure::Exhausted`] when the arena has no block for it, [`SendFailure::Dead`] when the service

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
+use std::ptr;
 
 use fulmar_sharedata::{BuildError, Following, Image, Item, Items, KeyRef, MAX_DEPTH, Object, Ones, Store};
 use mlua::ffi::{self, lua_State};
@@ -15,7 +16,7 @@ use crate::stack::{self, Failure};
 /// What an image may hold.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Rules {
-    /// Data: no `__pairs`, other metatables are not looked at, and a table in two places is two.
+    /// Data: metatables are not looked at, and a table in two places is two.
     Data,
     /// As `Data`, and light userdata: all that can be sent.
     Message,
@@ -23,7 +24,7 @@ pub(super) enum Rules {
     Whole,
 }
 
-/// The image of the table at `index`.
+/// The image of the table at `index`. A table with `__pairs` is refused, or taken for what it holds.
 ///
 /// # Safety
 /// There is a table, and a free slot.
@@ -32,8 +33,9 @@ pub(super) unsafe fn image(
     index: c_int,
     store: &Store,
     rules: Rules,
+    refuses_pairs: bool,
 ) -> Result<Image, Failure> {
-    let mut walk = Walk::new(state, store, rules);
+    let mut walk = Walk::new(state, store, rules, refuses_pairs);
     // SAFETY: the table is on the stack, and with it all that it refers to.
     let root = unsafe {
         let root = *raw::at(state, index);
@@ -54,7 +56,7 @@ pub(super) unsafe fn item<'a>(
     index: c_int,
     store: &'a Store,
 ) -> Result<Item<'a>, Failure> {
-    let mut walk = Walk::new(state, store, Rules::Data);
+    let mut walk = Walk::new(state, store, Rules::Data, true);
     // SAFETY: as for `image`.
     unsafe { walk.value(*raw::at(state, index), 0) }
 }
@@ -181,6 +183,9 @@ struct Walk<'a> {
     state: *mut lua_State,
     store: &'a Store,
     rules: Rules,
+    refuses_pairs: bool,
+    /// A metatable that was looked at: rows often share one.
+    without_pairs: *const Table,
     /// Tables that have blocks of their own: what refers to one again shares it. Smaller ones are copied, and so many of them
     /// have a block of their own that no knot of tables is walked for long.
     known: HashMap<*const Table, Item<'a>>,
@@ -237,11 +242,13 @@ unsafe fn look_for_shared(
 }
 
 impl<'a> Walk<'a> {
-    fn new(state: *mut lua_State, store: &'a Store, rules: Rules) -> Walk<'a> {
+    fn new(state: *mut lua_State, store: &'a Store, rules: Rules, refuses_pairs: bool) -> Walk<'a> {
         Walk {
             state,
             store,
             rules,
+            refuses_pairs,
+            without_pairs: ptr::null(),
             known: HashMap::new(),
             shared: FxHashMap::default(),
             ones: Ones::default(),
@@ -316,8 +323,11 @@ impl<'a> Walk<'a> {
                 if self.rules == Rules::Whole {
                     return Err("Can't share metatable".into());
                 }
-                if has_pairs(metatable) {
-                    return Err("Can't share a table with __pairs".into());
+                if self.refuses_pairs && metatable != self.without_pairs {
+                    if has_pairs(metatable) {
+                        return Err("Can't share a table with __pairs".into());
+                    }
+                    self.without_pairs = metatable;
                 }
             }
             let (array, hash) = (raw::array_len(table), raw::hash_len(table));

@@ -95,7 +95,8 @@ unsafe fn key_at(state: *mut lua_State, index: c_int) -> Result<Key, Failure> {
 }
 
 native! {
-    /// `build(table [, rules]) -> image`: the rules are "data", which are those of sharedata, or "message" or "whole", of sharetable.
+    /// `build(table [, rules [, refuses_pairs]]) -> image`: the rules are "data", which are those of sharedata, or "message" or "whole", of
+    /// sharetable. A table with `__pairs` is refused, or taken for what it holds.
     fn build(state) {
         // SAFETY: the userdata is made before anything is owned; building runs no Lua code. Stack: one result.
         unsafe {
@@ -106,9 +107,10 @@ native! {
                 1 => Rules::Message,
                 _ => Rules::Whole,
             };
+            let refuses_pairs = ffi::lua_toboolean(state, 3) != 0;
             ffi::lua_settop(state, 1);
             let place = image::push_empty(state);
-            (*place).image = Some(build::image(state, 1, tables(state).store(), rules)?);
+            (*place).image = Some(build::image(state, 1, tables(state).store(), rules, refuses_pairs)?);
             Ok(1)
         }
     }

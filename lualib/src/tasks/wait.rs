@@ -74,11 +74,13 @@ unsafe fn enter_token(
             ffi::lua_pop(state, 2);
             return Ok(None);
         }
+        // First, because it may raise: an entry that nobody counts would keep the token for ever.
+        ffi::lua_pushvalue(state, -2);
+        let place = anchor(state);
         ffi::lua_pushvalue(state, -2);
         ffi::lua_pushinteger(state, session.into());
         ffi::lua_rawset(state, -3);
-        ffi::lua_pop(state, 1);
-        let place = anchor(state);
+        ffi::lua_pop(state, 2);
         (*vm).tasks.tokens += 1;
         Ok(Some(place))
     }

@@ -225,6 +225,30 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_request_by_name_is_known_by_it_as_long_as_it_waits() {
+        let mut waits = Waits::default();
+        let name = |text: &str| Destination::Name(text.as_bytes().into());
+        for (session, to) in [
+            (1, name(".a")),
+            (2, Destination::Handle(Handle::from_bits(9))),
+            (3, name(".b")),
+        ] {
+            waits.insert_for(session, &to, |to| Wait::Call { task: 0, to });
+        }
+        waits.insert(1, Wait::Cancelled);
+        waits.remove(3);
+        waits.insert_for(3, &name(".c"), |to| Wait::Call { task: 0, to });
+        let mut all: Vec<_> = waits.destinations().collect();
+        all.sort_unstable();
+        assert_eq!(
+            all,
+            [(2, Destination::Handle(Handle::from_bits(9))), (3, name(".c"))]
+        );
+        waits.remove(3);
+        assert!(waits.names.is_empty());
+    }
+
     proptest! {
         #[test]
         fn it_is_a_map(steps in prop::collection::vec((any::<bool>(), prop_oneof![0..40i32, 990..1060i32, Just(i32::MAX), Just(i32::MIN)]), 0..400)) {

@@ -1,7 +1,6 @@
 -- skynet.sharedata.corelib: shared tables without names, counted by hand as skynet's are. What is not referred to any more is freed by
 -- the garbage collector, whatever its count says.
 local tables = require "fulmar.tables"
-local build = require "fulmar.build"
 
 local host = {}
 local corelib = { host = host }
@@ -11,7 +10,7 @@ local dirty = setmetatable({}, { __mode = "k" })	-- cobj -> it may be replaced
 local shown = setmetatable({}, { __mode = "k" })	-- box -> cobj
 
 function host.new(t)
-	local cobj = build.image(t)
+	local cobj = tables.build(t)
 	references[cobj] = 0
 	return cobj
 end
