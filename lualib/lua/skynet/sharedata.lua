@@ -1,7 +1,6 @@
 -- skynet.sharedata: read-only tables that many services read in place, and that follow updates. A face of the service sharedatad.
 local skynet = require "skynet"
 local tables = require "fulmar.tables"
-local build = require "fulmar.build"
 local new_follow = require "fulmar.follow"
 
 local sharedata = {}
@@ -20,7 +19,7 @@ local function packed(value)
 	if type(value) ~= "table" then
 		return value
 	end
-	local image = build.image(value)
+	local image = require "fulmar.build".image(value)	-- those who only read do without
 	return tables.token(image), image
 end
 
@@ -56,7 +55,7 @@ end
 -- Changes one place: `path` is a key or an array of keys.
 function sharedata.patch(name, path, value)
 	path = type(path) == "table" and path or { path }
-	if not build.patch(name, value, table.unpack(path)) then
+	if not require "fulmar.build".patch(name, value, table.unpack(path)) then
 		error(("no table %s"):format(name))
 	end
 end

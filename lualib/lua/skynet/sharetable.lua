@@ -2,7 +2,6 @@
 local skynet = require "skynet"
 local service = require "skynet.service"
 local tables = require "fulmar.tables"
-local build = require "fulmar.build"
 
 -- A table that is read in place is empty to the eyes of Lua's own next.
 next = tables.next
@@ -24,7 +23,7 @@ function sharetable.loadstring(name, source, ...)
 end
 
 function sharetable.loadtable(name, t)
-	local image <const> = build.image(t, "message")	-- the token lives as long as it does
+	local image <const> = require "fulmar.build".image(t, "message")	-- the token lives as long as it does
 	skynet.call(address, "lua", "loadtable", name, tables.token(image))
 end
 
