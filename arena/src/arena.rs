@@ -168,10 +168,7 @@ impl Arena {
             // Relaxed: for information.
             len: block.header().len.load(Ordering::Relaxed) as usize,
             capacity: block_bytes - OVERHEAD_BYTES,
-            references: match word.state() {
-                BlockState::Script => 1,
-                _ => word.count(),
-            },
+            references: word.count(),
         })
     }
 

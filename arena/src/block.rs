@@ -168,8 +168,12 @@ impl Snapshot {
         }
     }
 
+    /// How many hold the block. A script is one, whatever the number of its `Scripts`.
     pub(crate) fn count(self) -> u32 {
-        (self.0 & COUNT_MASK) as u32
+        match self.state() {
+            BlockState::Script => 1,
+            _ => (self.0 & COUNT_MASK) as u32,
+        }
     }
 
     /// Whether somebody holds the block. A count that has just reached zero is on its way to Free.

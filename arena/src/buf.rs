@@ -252,8 +252,8 @@ impl Deref for BufMut {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        // SAFETY: inside the block and initialised by (2), ours alone by (1).
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.len()) }
+        // SAFETY: the block is ours alone by (1), and we are borrowed.
+        unsafe { self.block().bytes() }
     }
 }
 
@@ -261,7 +261,7 @@ impl DerefMut for BufMut {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         let len = self.len();
-        // SAFETY: as for `deref`, and borrowed uniquely.
+        // SAFETY: inside the block and initialised by (2), ours alone by (1), and borrowed uniquely.
         unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), len) }
     }
 }

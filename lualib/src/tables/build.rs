@@ -81,6 +81,9 @@ pub(super) unsafe fn key<'a>(state: *mut lua_State, value: Value) -> Result<KeyR
 }
 
 /// Whether a metatable has a field `__pairs`.
+///
+/// # Safety
+/// The metatable is live.
 unsafe fn has_pairs(metatable: *const Table) -> bool {
     // SAFETY: the metatable of a live table is live, and so are its keys.
     unsafe {

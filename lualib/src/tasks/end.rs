@@ -16,6 +16,9 @@ use crate::vm::{Vm, as_argument};
 const IDLE_MAX: usize = 256;
 
 /// The task's function has returned: its thread goes back to the pool.
+///
+/// # Safety
+/// The thread of the task is not running.
 #[inline(always)]
 pub(super) unsafe fn finish(vm: *mut Vm, id: TaskId) {
     // SAFETY: a finished thread has only its results on the stack.
@@ -52,6 +55,9 @@ pub(super) unsafe fn finish(vm: *mut Vm, id: TaskId) {
 }
 
 /// `source:line` of a protocol's handler.
+///
+/// # Safety
+/// `vm` is live.
 unsafe fn handler_site(vm: *mut Vm, message_type: MessageType) -> String {
     // SAFETY: the vault has room; `lua_getinfo` with ">" pops the function.
     unsafe {
@@ -73,6 +79,9 @@ unsafe fn handler_site(vm: *mut Vm, message_type: MessageType) -> String {
 
 /// The task has failed: its requester gets an error, its variables are closed, the text is collected. Without a `text` it
 /// is that of the error value on top of the thread.
+///
+/// # Safety
+/// The thread of the task is not running; `from` belongs to `vm` and has three free slots. Runs `__close` handlers.
 pub(super) unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: Option<&'static CStr>) {
     // SAFETY: the thread is not running.
     unsafe {
@@ -85,6 +94,9 @@ pub(super) unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: O
 }
 
 /// Answers a task's request with an error, if it has one.
+///
+/// # Safety
+/// `vm` is live. No Lua code runs in here.
 pub(super) unsafe fn refuse_request(vm: *mut Vm, id: TaskId) {
     // SAFETY: no Lua code runs in here.
     unsafe {
@@ -100,6 +112,9 @@ pub(super) unsafe fn refuse_request(vm: *mut Vm, id: TaskId) {
 }
 
 /// Ends a task: closes its variables, unless the program runs the thread by itself, and forgets it.
+///
+/// # Safety
+/// `from` belongs to `vm`. Runs `__close` handlers.
 pub(super) unsafe fn end(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
     // SAFETY: the thread is suspended or in error; closing runs `__close` handlers on it, protected by Lua itself.
     unsafe {
@@ -120,6 +135,9 @@ pub(super) unsafe fn end(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
 }
 
 /// Forgets a task whose thread will not run again.
+///
+/// # Safety
+/// `vm` is live, and the task has not been forgotten.
 unsafe fn remove(vm: *mut Vm, id: TaskId) {
     // SAFETY: the thread may still be referenced by Lua; it is only unanchored.
     unsafe {
@@ -143,6 +161,9 @@ struct Failed {
 }
 
 /// The text of a failure with the traceback of the thread.
+///
+/// # Safety
+/// As for [`fail`].
 unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> Vec<u8> {
     unsafe extern "C-unwind" fn body(state: *mut lua_State) -> c_int {
         // SAFETY: index 1 is the failure; the error value on top of the thread is moved out and back, because the thread

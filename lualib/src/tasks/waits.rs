@@ -118,9 +118,17 @@ impl Waits {
 
     #[inline]
     pub(crate) fn remove(&mut self, session: i32) -> Option<Wait> {
-        if !self.names.is_empty() {
+        let removed = self.take(session);
+        if let Some(Wait::Call { to, .. } | Wait::Request { to, .. }) = removed
+            && to.is_system()
+        {
             self.names.remove(&session);
         }
+        removed
+    }
+
+    #[inline]
+    fn take(&mut self, session: i32) -> Option<Wait> {
         let (segment, offset) = split(self.index_of(session));
         if let Some(place) = self
             .near
