@@ -213,6 +213,14 @@ impl Arena {
         heap::flush_current(self.core);
     }
 
+    /// Gives back to the system what is free beyond 64 MiB, if nobody has wanted it for a second. What is freed later does the same in
+    /// steps, so only who frees nothing has to call this.
+    ///
+    /// Cost: a lock; system calls when there is a surplus.
+    pub fn shrink(self) {
+        self.core.pool().shrink();
+    }
+
     /// Gives the memory of every free page back to the system. What other threads loan from stays theirs: at most
     /// a page per size class each.
     ///

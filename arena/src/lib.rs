@@ -33,6 +33,7 @@ mod os;
 mod page;
 mod poison;
 mod pool;
+mod prefetch;
 mod scripts;
 mod segment;
 mod sites;
@@ -52,6 +53,7 @@ pub use layout::{
     BODY_OFFSET, ENVELOPE_LEN, ENVELOPE_WORDS, MAX_ARENAS, MAX_RESERVE_BYTES, PAGE_BYTES, SEGMENT_BYTES,
 };
 pub use links::{Attached, Attachments};
+pub use prefetch::prefetch;
 pub use scripts::Scripts;
 pub use sites::CallSite;
 pub use stats::{ClassStats, Stats};

@@ -18,6 +18,7 @@
 
 use std::ptr::{self, NonNull};
 
+use fulmar_arena::prefetch;
 use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
 use fulmar_arena::sync::cell::UnsafeCell;
 
@@ -102,6 +103,9 @@ impl<L: Link> Queue<L> {
             let next = link.next(Ordering::Acquire);
             if !next.is_null() {
                 *head = next;
+                // Its content is wanted once this node's has been dealt with: head and body of a small message.
+                prefetch(next);
+                prefetch(next.wrapping_byte_add(64));
                 return Popped::Node(oldest);
             }
             // It looks like the newest: put the stub in its place.

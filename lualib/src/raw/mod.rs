@@ -35,8 +35,8 @@ pub(crate) use stack::{
     argument, at, count, ensure, is_overflow, pop, push, scrub, status, top, truncate, wanted_results,
 };
 pub(crate) use table::{
-    Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch,
-    prefetch_parts, set_number, text_bytes,
+    Table, Text, array_len, entry, field, has_metatable, hash_len, item, metatable, numbered, prefetch_parts,
+    set_number, text_bytes,
 };
 pub(crate) use value::{Content, Value};
 

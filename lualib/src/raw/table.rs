@@ -2,6 +2,8 @@
 
 use std::ffi::{c_int, c_void};
 
+use fulmar_arena::prefetch;
+
 use super::Link;
 use super::value::{INTEGER, KIND, Payload, SHORT_TEXT, Value};
 
@@ -227,20 +229,7 @@ pub(crate) unsafe fn numbered(table: *const Table, number: u8) -> Option<Value> 
     }
 }
 
-/// Asks for the memory of an object that will be read soon.
-#[inline(always)]
-pub(crate) fn prefetch<T>(object: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a hint, which reads nothing and may name any address; every x86-64 has it.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(object.cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = object;
-}
-
-/// The same for the parts of a table.
+/// Asks for the memory of a table's parts, which will be read soon.
 ///
 /// # Safety
 /// The table is live.

@@ -144,7 +144,7 @@ unsafe fn ask_ahead(following: &Following<'_, '_, Value>) {
             prefetch(*value);
         }
         if let Some(KeyRef::Text(text)) = following.key(16) {
-            raw::prefetch(text.as_ptr());
+            fulmar_arena::prefetch(text.as_ptr());
         }
         if let Some(inner) = table_ahead(12) {
             raw::prefetch_parts(inner);
@@ -176,8 +176,8 @@ const KEYS_AHEAD: usize = 8;
 #[inline(always)]
 fn prefetch(value: Value) {
     match value.content() {
-        Content::ShortText(text) => raw::prefetch(text),
-        Content::Table(table) => raw::prefetch(table),
+        Content::ShortText(text) => fulmar_arena::prefetch(text),
+        Content::Table(table) => fulmar_arena::prefetch(table),
         _ => {}
     }
 }
