@@ -20,6 +20,8 @@ use crate::size_class::{CLASSES, Class};
 use crate::sync::plain::Ordering::Relaxed;
 use crate::sync::plain::{AtomicU16, AtomicU32, AtomicU64};
 
+/// In cache lines of its own: heaps lie side by side, and each is written by its thread with every block.
+#[repr(align(128))]
 pub(crate) struct Heap {
     pub(crate) core: &'static Core,
     bins: [Bin; CLASSES],

@@ -26,6 +26,7 @@ mod image;
 mod late;
 mod launch;
 mod library;
+mod lines;
 mod loader;
 mod manager;
 mod md5;

@@ -18,7 +18,10 @@ use mlua::ffi::{self, lua_State};
 use crate::vm::Vm;
 
 /// What other threads may know of a running service.
+///
+/// In cache lines of its own, see [`lines`](crate::lines); its count of references is in the first of the two.
 #[derive(Default)]
+#[repr(align(64))]
 pub(crate) struct SignalState {
     /// The next or the running Lua code of the service is to be interrupted.
     pending: AtomicBool,

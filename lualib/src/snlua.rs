@@ -28,7 +28,8 @@ impl Module for Snlua {
     }
 }
 
-/// One Lua service.
+/// One Lua service, in cache lines of its own: see [`lines`](crate::lines).
+#[repr(align(128))]
 pub(crate) struct LuaService {
     node: Arc<Node>,
     signal: Arc<SignalState>,

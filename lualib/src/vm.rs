@@ -26,6 +26,9 @@ use crate::stm::Shown;
 use crate::tasks::{self, Tasks};
 
 /// The host's side of one Lua service.
+///
+/// In cache lines of its own (processors fetch them in pairs): see [`lines`](crate::lines).
+#[repr(align(128))]
 pub(crate) struct Vm {
     /// The main thread: runs the main chunk and Lua message functions.
     pub(crate) main: *mut lua_State,

@@ -245,7 +245,7 @@ impl Engine {
         let Some(cell) = self.cell(handle) else { return };
         self.0.harbor_service.store(cell.handle.bits(), Ordering::SeqCst); // SeqCst: as above
         // SeqCst: under the lock of the count, as in `ended`.
-        if !cell.counters.uncounted.swap(true, Ordering::SeqCst) {
+        if !cell.holder.counters.uncounted.swap(true, Ordering::SeqCst) {
             live.counted -= 1;
             live.uncounted += 1;
             self.0.ended.notify_all();
@@ -287,7 +287,7 @@ impl Engine {
     /// Reports a message that does not end.
     pub(crate) fn report_endless(&self, source: Handle, destination: Handle, version: u64) {
         if let Some(cell) = self.cell(destination) {
-            cell.counters.endless.store(true, Ordering::Relaxed); // Relaxed: a flag for people
+            cell.holder.counters.endless.store(true, Ordering::Relaxed); // Relaxed: a flag for people
         }
         self.log(
             Handle::SYSTEM,

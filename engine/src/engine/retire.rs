@@ -25,9 +25,9 @@ impl Engine {
         let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);
         let mark = if is_logger {
-            &cell.counters.drains
+            &cell.holder.counters.drains
         } else {
-            &cell.counters.closing
+            &cell.holder.counters.closing
         };
         // Relaxed: the close unit follows, and releases it.
         mark.store(true, Ordering::Relaxed);
@@ -62,7 +62,7 @@ impl Engine {
                 Ordering::SeqCst,
             );
             // SeqCst: under the lock of the count.
-            if cell.counters.uncounted.load(Ordering::SeqCst) {
+            if cell.holder.counters.uncounted.load(Ordering::SeqCst) {
                 live.uncounted -= 1;
             } else {
                 live.counted -= 1;

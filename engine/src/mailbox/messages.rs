@@ -1,10 +1,13 @@
 //! A mailbox: a queue of messages, bounded or not, and the state word. The rules are in [`super`].
 
 use super::bounded::{Bounded, MailboxLimit, Offered};
-use super::{Added, Popped, Queue, State};
+use super::{Added, Head, Popped, Queue, State};
 use crate::message::{EnvelopeLink, Message};
 
-/// A queue that owns messages.
+/// Where the turn of a service is in the queue of its mailbox.
+pub(crate) type MessageHead = Head<EnvelopeLink>;
+
+/// A queue of messages, which its consumer empties before it is dropped.
 pub(crate) struct MessageQueue(Queue<EnvelopeLink>);
 
 impl MessageQueue {
@@ -21,23 +24,14 @@ impl MessageQueue {
     /// Takes the oldest message.
     ///
     /// # Safety
-    /// No other `pop` runs, and the previous one happened before.
-    pub(crate) unsafe fn pop(&self) -> Popped<Message> {
+    /// As for [`Queue::pop`].
+    pub(crate) unsafe fn pop(&self, head: &mut MessageHead) -> Popped<Message> {
         // SAFETY: the caller's promise.
-        match unsafe { self.0.pop() } {
+        match unsafe { self.0.pop(head) } {
             // SAFETY: pushed by `push`, and returned by the queue once.
             Popped::Node(link) => Popped::Node(unsafe { Message::from_link(link) }),
             Popped::Empty => Popped::Empty,
             Popped::Busy => Popped::Busy,
-        }
-    }
-}
-
-impl Drop for MessageQueue {
-    fn drop(&mut self) {
-        // SAFETY: we are the only owner now.
-        while let Popped::Node(message) = unsafe { self.pop() } {
-            drop(message);
         }
     }
 }
@@ -95,11 +89,11 @@ impl Mailbox {
     /// Takes the oldest message.
     ///
     /// # Safety
-    /// The caller holds the service's turn.
-    pub(crate) unsafe fn pop(&self) -> Popped<Message> {
+    /// The caller holds the service's turn, and the head that came with the mailbox.
+    pub(crate) unsafe fn pop(&self, head: &mut MessageHead) -> Popped<Message> {
         match &self.queue {
             // SAFETY: turns do not overlap, and one happens before the next (rule 2).
-            Kind::Open(queue) => unsafe { queue.pop() },
+            Kind::Open(queue) => unsafe { queue.pop(head) },
             Kind::Bounded(queue) => queue.pop().map_or(Popped::Empty, Popped::Node),
         }
     }

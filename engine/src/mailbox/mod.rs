@@ -13,7 +13,7 @@
 //! | field | idle | scheduled | running | closed |
 //! |---|---|---|---|---|
 //! | `queue` tail, links | senders append | senders append | senders append | late senders append |
-//! | `queue` head | nobody | nobody | runner pops | runner, then the late sender that drains |
+//! | head | nobody | nobody | runner pops | runner, then the late sender that drains |
 //! | state: units | sender 0 -> 1 | senders add | senders add, runner subtracts | as running |
 //! | state: closed bit | clear | clear | runner sets it, once | set for ever |
 //! | the service itself | nobody | nobody | runner | gone |
@@ -51,7 +51,7 @@ pub use bounded::{MailboxLimit, Policy};
 #[cfg(all(test, not(loom)))]
 pub(crate) use messages::MessageQueue;
 #[cfg(not(loom))]
-pub(crate) use messages::{Mailbox, Pushed};
+pub(crate) use messages::{Mailbox, MessageHead, Pushed};
 pub(crate) use overload::Overload;
-pub(crate) use queue::{Link, Popped, Queue};
+pub(crate) use queue::{Head, Link, Popped, Queue};
 pub(crate) use state::{Added, Done, State};

@@ -14,13 +14,12 @@
 //! # Invariants
 //! 1. A node belongs to the queue from the swap in `push` until `pop` returns it.
 //! 2. Null in `tail` means that the newest node is the stub, whose link is `first`.
-//! 3. `head` is the consumer's alone; null means the stub.
+//! 3. The consumer brings its [`Head`]; null in it means the stub.
 
 use std::ptr::{self, NonNull};
 
 use fulmar_arena::prefetch;
 use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
-use fulmar_arena::sync::cell::UnsafeCell;
 
 /// The part of a node that the queue writes: a link to the node behind it.
 pub(crate) trait Link: Sized {
@@ -31,7 +30,20 @@ pub(crate) trait Link: Sized {
 pub(crate) struct Queue<L> {
     tail: AtomicPtr<L>,
     first: AtomicPtr<L>,
-    head: UnsafeCell<*mut L>,
+}
+
+/// Where the consumer of a queue is. It lies with the consumer and not in the queue, or each `pop` would take a cache line away from
+/// the producers.
+pub(crate) struct Head<L>(*mut L);
+
+// SAFETY: as for `Queue`: what it points to belongs to the queue that it is the head of.
+unsafe impl<L: Send> Send for Head<L> {}
+
+impl<L> Head<L> {
+    /// The head of a new queue.
+    pub(crate) fn new() -> Head<L> {
+        Head(ptr::null_mut())
+    }
 }
 
 /// What a consumer found.
@@ -43,8 +55,7 @@ pub(crate) enum Popped<N> {
     Busy,
 }
 
-// SAFETY: nodes are handed from producers to the consumer, never shared; `head` is touched by the consumer alone, which `pop`
-// demands.
+// SAFETY: nodes are handed from producers to the consumer, never shared.
 unsafe impl<L: Send> Send for Queue<L> {}
 // SAFETY: as above.
 unsafe impl<L: Send> Sync for Queue<L> {}
@@ -54,7 +65,6 @@ impl<L: Link> Queue<L> {
         Queue {
             tail: AtomicPtr::new(ptr::null_mut()),
             first: AtomicPtr::new(ptr::null_mut()),
-            head: UnsafeCell::new(ptr::null_mut()),
         }
     }
 
@@ -80,50 +90,46 @@ impl<L: Link> Queue<L> {
     /// Takes the oldest node.
     ///
     /// # Safety
-    /// No other `pop` runs, and the previous one happened before.
-    pub(crate) unsafe fn pop(&self) -> Popped<NonNull<L>> {
-        self.head.with_mut(|head| {
-            // SAFETY: we are the only consumer (3).
-            let head = unsafe { &mut *head };
-            if head.is_null() {
-                // Acquire: the node's content; pairs with the link in `push`.
-                *head = self.first.load(Ordering::Acquire);
-            }
-            let Some(oldest) = NonNull::new(*head) else {
-                // Relaxed: only tells the two cases apart; a producer that is missed announces itself through the state word.
-                return if self.tail.load(Ordering::Relaxed).is_null() {
-                    Popped::Empty
-                } else {
-                    Popped::Busy
-                };
+    /// No other `pop` runs, and the previous one happened before. All are given the same head, which was new for the first.
+    pub(crate) unsafe fn pop(&self, Head(head): &mut Head<L>) -> Popped<NonNull<L>> {
+        if head.is_null() {
+            // Acquire: the node's content; pairs with the link in `push`.
+            *head = self.first.load(Ordering::Acquire);
+        }
+        let Some(oldest) = NonNull::new(*head) else {
+            // Relaxed: only tells the two cases apart; a producer that is missed announces itself through the state word.
+            return if self.tail.load(Ordering::Relaxed).is_null() {
+                Popped::Empty
+            } else {
+                Popped::Busy
             };
-            // SAFETY: in the queue until we return it (1).
-            let link = unsafe { oldest.as_ref() };
-            // Acquire: the next node's content; pairs with the link in `push`.
-            let next = link.next(Ordering::Acquire);
-            if !next.is_null() {
-                *head = next;
-                // Its content is wanted once this node's has been dealt with: head and body of a small message.
-                prefetch(next);
-                prefetch(next.wrapping_byte_add(64));
-                return Popped::Node(oldest);
-            }
-            // It looks like the newest: put the stub in its place.
-            // Relaxed: released by the exchange.
-            self.first.store(ptr::null_mut(), Ordering::Relaxed);
-            // AcqRel: releases `first` to the producer that finds the stub; acquires what producers released before.
-            let swapped = self.tail.compare_exchange(
-                oldest.as_ptr(),
-                ptr::null_mut(),
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
-            if swapped.is_err() {
-                return Popped::Busy;
-            }
-            *head = ptr::null_mut();
-            Popped::Node(oldest)
-        })
+        };
+        // SAFETY: in the queue until we return it (1), and we are the only consumer.
+        let link = unsafe { oldest.as_ref() };
+        // Acquire: the next node's content; pairs with the link in `push`.
+        let next = link.next(Ordering::Acquire);
+        if !next.is_null() {
+            *head = next;
+            // Its content is wanted once this node's has been dealt with: head and body of a small message.
+            prefetch(next);
+            prefetch(next.wrapping_byte_add(64));
+            return Popped::Node(oldest);
+        }
+        // It looks like the newest: put the stub in its place.
+        // Relaxed: released by the exchange.
+        self.first.store(ptr::null_mut(), Ordering::Relaxed);
+        // AcqRel: releases `first` to the producer that finds the stub; acquires what producers released before.
+        let swapped = self.tail.compare_exchange(
+            oldest.as_ptr(),
+            ptr::null_mut(),
+            Ordering::AcqRel,
+            Ordering::Relaxed,
+        );
+        if swapped.is_err() {
+            return Popped::Busy;
+        }
+        *head = ptr::null_mut();
+        Popped::Node(oldest)
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Reactor {
 
 /// How the thread and the workers share the asking.
 pub(super) struct Seat {
+    /// There is a reactor. Until then, workers that look write to nothing that they share.
+    is_open: AtomicBool,
     /// Whoever holds it asks the system. None while there is no reactor.
     round: Mutex<Option<Round>>,
     /// Where the thread rests while it is aside.
@@ -73,6 +75,7 @@ impl Errand<'_> {
 impl Seat {
     pub(super) fn new() -> Seat {
         Seat {
+            is_open: AtomicBool::new(false),
             round: Mutex::default(),
             parker: Parker::new(),
             aside: AtomicBool::new(false),
@@ -138,6 +141,7 @@ impl Shared {
         let (driver, round) = Driver::new()?;
         let resolvers = Resolvers::start(self)?;
         *lock(&self.seat.round) = Some(round);
+        self.seat.is_open.store(true, Ordering::Relaxed); // Relaxed: who misses it looks again
         let shared = Arc::clone(self);
         let thread = thread::Builder::new()
             .name("sockets".to_owned())
@@ -235,6 +239,10 @@ impl Shared {
 
     /// Something to do for a worker that has nothing to run.
     pub(super) fn errand(&self, worker: usize) -> Option<Errand<'_>> {
+        // Relaxed: see `start_reactor`.
+        if !self.seat.is_open.load(Ordering::Relaxed) {
+            return None;
+        }
         if let Some(due) = self.take_due(true) {
             return Some(Errand {
                 shared: self,

@@ -4,12 +4,13 @@
 //! [`mailbox`](crate::mailbox). The service itself sits inside until its closing turn; what remains is this shell.
 //!
 //! # Invariants
-//! 1. `run` is touched only by the holder of the turn.
+//! 1. `run` is touched only by the holder of the turn, and its head is the one of the mailbox.
 //! 2. A scheduled or running cell is kept alive by the table's count, which the close unit takes over.
 
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
+use crossbeam_utils::CachePadded;
 use fulmar_arena::sync::Arc;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use fulmar_arena::sync::cell::UnsafeCell;
@@ -17,25 +18,30 @@ use fulmar_arena::sync::cell::UnsafeCell;
 use super::{Service, ServiceStats, SignalTarget, TurnEnd};
 use crate::engine::Engine;
 use crate::handle::{Entry, Handle};
-use crate::mailbox::{Mailbox, MailboxLimit, Overload};
+use crate::mailbox::{Mailbox, MailboxLimit, MessageHead, Overload, Popped};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::Slot;
 use crate::scheduler::{Meter, OwnThread};
 use crate::session::Sessions;
 
-/// In cache lines of its own: its neighbour in memory may be a service that runs on another worker.
-#[repr(align(128))]
+/// In cache lines of its own, for its neighbour in memory may be a service that runs on another worker. Inside, what senders write with
+/// each message, what the holder of the turn writes with each, and what both only read are apart.
 pub(crate) struct ServiceCell {
-    pub(crate) mailbox: Mailbox,
+    pub(crate) mailbox: CachePadded<Mailbox>,
     pub(crate) handle: Handle,
     pub(crate) lane: Lane,
     pub(crate) engine: Engine,
     pub(crate) sessions: Sessions,
-    pub(super) run: UnsafeCell<Run>,
-    pub(crate) counters: Counters,
     pub(crate) message_log: MessageLogSlot,
     /// Taken when the service is closed.
     signal_target: Mutex<Option<Arc<dyn SignalTarget>>>,
+    pub(crate) holder: CachePadded<Holder>,
+}
+
+/// What the holder of the turn writes.
+pub(crate) struct Holder {
+    pub(super) run: UnsafeCell<Run>,
+    pub(crate) counters: Counters,
 }
 
 /// Which run queue a cell goes to.
@@ -47,6 +53,8 @@ pub(crate) enum Lane {
 
 /// What the holder of the turn works on.
 pub(super) struct Run {
+    /// Of the mailbox.
+    pub(super) head: MessageHead,
     /// Gone after the closing turn.
     pub(super) service: Option<Box<dyn Service>>,
     pub(super) overload: Overload,
@@ -72,6 +80,20 @@ pub(crate) struct Counters {
     pub(crate) uncounted: AtomicBool,
 }
 
+impl Drop for ServiceCell {
+    /// Messages are left when an engine ends without having run.
+    fn drop(&mut self) {
+        self.holder.run.with_mut(|run| {
+            // SAFETY: nobody else has the cell any more.
+            let head = unsafe { &mut (*run).head };
+            // SAFETY: as above, and invariant 1.
+            while let Popped::Node(message) = unsafe { self.mailbox.pop(head) } {
+                drop(message);
+            }
+        });
+    }
+}
+
 impl ServiceCell {
     pub(crate) fn new(
         engine: Engine,
@@ -82,18 +104,21 @@ impl ServiceCell {
         limit: Option<MailboxLimit>,
     ) -> ServiceCell {
         ServiceCell {
-            mailbox: Mailbox::new(limit),
+            mailbox: CachePadded::new(Mailbox::new(limit)),
+            holder: CachePadded::new(Holder {
+                run: UnsafeCell::new(Run {
+                    head: MessageHead::new(),
+                    service: Some(service),
+                    overload: Overload::new(),
+                    started: false,
+                }),
+                counters: Counters::new(),
+            }),
             handle,
             lane,
             engine,
             sessions: Sessions::new(),
             signal_target: Mutex::new(signal_target),
-            run: UnsafeCell::new(Run {
-                service: Some(service),
-                overload: Overload::new(),
-                started: false,
-            }),
-            counters: Counters::new(),
             message_log: MessageLogSlot::default(),
         }
     }
@@ -107,7 +132,7 @@ impl ServiceCell {
 
     pub(crate) fn stats(&self) -> ServiceStats {
         // Relaxed: figures for people; they need not agree with each other.
-        let counters = &self.counters;
+        let counters = &self.holder.counters;
         let began_ns = counters.turn_began_ns.load(Ordering::Relaxed);
         let turn_ns = if began_ns == 0 {
             0
@@ -134,7 +159,7 @@ impl ServiceCell {
     /// Messages that wait behind the one in hand.
     pub(crate) fn waiting(&self) -> u64 {
         // Relaxed: a figure for people; the two reads need not agree.
-        let taken = u64::from(self.counters.taken.load(Ordering::Relaxed));
+        let taken = u64::from(self.holder.counters.taken.load(Ordering::Relaxed));
         self.mailbox.state.snapshot().units.saturating_sub(taken)
     }
 }

@@ -295,7 +295,7 @@ impl Context {
     /// Whether the monitor reported this service as endless since the last call.
     pub fn take_endless(&self) -> bool {
         // Relaxed: a flag for people, it guards nothing.
-        self.cell.counters.endless.swap(false, Ordering::Relaxed)
+        self.cell.holder.counters.endless.swap(false, Ordering::Relaxed)
     }
 
     /// Retires this service: `KILL self` in the log, notice to the exit monitor. The message in hand is finished.

@@ -108,12 +108,12 @@ impl ServiceCell {
     #[inline(always)]
     pub(crate) unsafe fn turn(&self, slot: &Slot, meter: &Meter, mut budget: u64) -> TurnEnd {
         let cx = Context::borrow(self);
-        meter.begin(&self.counters);
+        meter.begin(&self.holder.counters);
         loop {
             let snapshot = self.mailbox.state.snapshot();
             let messages = snapshot.units - u64::from(snapshot.closing);
             // Relaxed: set before the close unit was added, which the snapshot has acquired.
-            if snapshot.closing && (messages == 0 || !self.counters.drains.load(Ordering::Relaxed)) {
+            if snapshot.closing && (messages == 0 || !self.holder.counters.drains.load(Ordering::Relaxed)) {
                 slot.begin(Handle::SYSTEM, self.handle); // a goodbye may not end, either
                 // SAFETY: the turn is ours, and the snapshot counts the close.
                 unsafe { self.close() };
@@ -123,7 +123,7 @@ impl ServiceCell {
             let batch = messages.min(budget);
             // SAFETY: the caller's promise.
             let handled = unsafe { self.with_run(|run| self.batch(&cx, run, slot, messages, batch)) };
-            meter.end(&self.counters);
+            meter.end(&self.holder.counters);
             match self.mailbox.state.done(handled) {
                 Done::Idle => return TurnEnd::Idle,
                 Done::More(_) if handled == budget || handled < batch => return TurnEnd::Again,
@@ -143,7 +143,7 @@ impl ServiceCell {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             while handled < batch {
                 // SAFETY: the caller holds the turn.
-                let Popped::Node(message) = (unsafe { self.mailbox.pop() }) else {
+                let Popped::Node(message) = (unsafe { self.mailbox.pop(&mut run.head) }) else {
                     break;
                 };
                 handled += 1;
@@ -152,7 +152,10 @@ impl ServiceCell {
                     continue;
                 };
                 // Relaxed: as in `turn`.
-                self.counters.taken.store(handled as u32, Ordering::Relaxed);
+                self.holder
+                    .counters
+                    .taken
+                    .store(handled as u32, Ordering::Relaxed);
                 in_hand = Some((message.source(), message.session(), message.message_type()));
                 slot.begin(message.source(), self.handle);
                 if self.message_log.is_on() {
@@ -160,16 +163,16 @@ impl ServiceCell {
                 }
                 service.receive(cx, message);
                 // Relaxed: a hint to leave early; the state word decides.
-                if self.counters.closing.load(Ordering::Relaxed) {
+                if self.holder.counters.closing.load(Ordering::Relaxed) {
                     break;
                 }
             }
         }));
         slot.end();
         // Relaxed: this turn is the only writer, and readers want a figure. The two stores in between may be seen apart.
-        self.counters.taken.store(0, Ordering::Relaxed);
-        let messages = self.counters.messages.load(Ordering::Relaxed) + handled;
-        self.counters.messages.store(messages, Ordering::Relaxed);
+        self.holder.counters.taken.store(0, Ordering::Relaxed);
+        let messages = self.holder.counters.messages.load(Ordering::Relaxed) + handled;
+        self.holder.counters.messages.store(messages, Ordering::Relaxed);
         if let Err(panic) = outcome {
             self.end_by_panic(cx, run, in_hand, &*panic);
         }
@@ -269,9 +272,13 @@ impl ServiceCell {
     /// # Safety
     /// The caller holds the turn.
     unsafe fn pop_counted(&self) -> Message {
+        let pop = |run: &mut Run| {
+            // SAFETY: the caller holds the turn, and the head is the mailbox's.
+            unsafe { self.mailbox.pop(&mut run.head) }
+        };
         for attempt in 0u32.. {
-            // SAFETY: the caller holds the turn.
-            if let Popped::Node(message) = unsafe { self.mailbox.pop() } {
+            // SAFETY: as above; nothing of the service runs in `pop`.
+            if let Popped::Node(message) = unsafe { self.with_run(pop) } {
                 return message;
             }
             // A sender stands between its swap and its link: two instructions, unless it lost its processor.
@@ -290,7 +297,7 @@ impl ServiceCell {
     /// The caller holds the turn, and `f` does not come here again.
     unsafe fn with_run<R>(&self, f: impl FnOnce(&mut Run) -> R) -> R {
         // SAFETY: the caller's promise, and invariant 1 of `ServiceCell`.
-        self.run.with_mut(|run| f(unsafe { &mut *run }))
+        self.holder.run.with_mut(|run| f(unsafe { &mut *run }))
     }
 }
 

@@ -11,7 +11,7 @@ use fulmar_arena::sync::cell::UnsafeCell;
 use fulmar_arena::sync::thread;
 use loom::model::Builder;
 
-use crate::mailbox::{Added, Done, Link, Popped, Queue, State};
+use crate::mailbox::{Added, Done, Head, Link, Popped, Queue, State};
 
 /// A message of the models: who sent it, and its number.
 struct Node {
@@ -31,6 +31,8 @@ impl Link for Node {
 
 struct Model {
     queue: Queue<Node>,
+    /// Of the queue: the holder of the turn only.
+    head: UnsafeCell<Head<Node>>,
     state: State,
     /// What the runner has handled: the holder of the turn only.
     handled: UnsafeCell<Vec<(u32, u32)>>,
@@ -42,11 +44,11 @@ impl Model {
     fn new() -> Arc<Model> {
         let state = State::starting();
         assert_eq!(state.done(1), Done::Idle);
-        let (queue, handled) = (Queue::new(), UnsafeCell::new(Vec::new()));
         Arc::new(Model {
-            queue,
+            queue: Queue::new(),
+            head: UnsafeCell::new(Head::new()),
             state,
-            handled,
+            handled: UnsafeCell::new(Vec::new()),
             answered: AtomicU32::new(0),
         })
     }
@@ -123,7 +125,8 @@ impl Model {
 
     fn try_pop(&self) -> Option<(u32, u32)> {
         // SAFETY: the caller holds the turn.
-        let Popped::Node(node) = (unsafe { self.queue.pop() }) else {
+        let popped = self.head.with_mut(|head| unsafe { self.queue.pop(&mut *head) });
+        let Popped::Node(node) = popped else {
             return None;
         };
         // SAFETY: leaked by `link`, and popped once.

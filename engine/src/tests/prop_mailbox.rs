@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use fulmar_arena::Arena;
 use proptest::prelude::*;
 
-use crate::mailbox::{Mailbox, MailboxLimit, MessageQueue, Overload, Policy, Popped, Pushed};
+use crate::mailbox::{Mailbox, MailboxLimit, MessageHead, MessageQueue, Overload, Policy, Popped, Pushed};
 use crate::{Body, Handle, Message, MessageType};
 
 const REQUEST: MessageType = MessageType(20);
@@ -32,7 +32,7 @@ fn session_of(popped: Popped<Message>) -> Option<i32> {
 proptest! {
     #[test]
     fn the_queue_is_first_in_first_out(pushes in prop::collection::vec(prop::option::weighted(0.6, 1..i32::MAX), 0..200)) {
-        let (queue, mut model) = (MessageQueue::new(), VecDeque::new());
+        let (queue, mut head, mut model) = (MessageQueue::new(), MessageHead::new(), VecDeque::new());
         for push in pushes {
             match push {
                 Some(session) => {
@@ -40,11 +40,11 @@ proptest! {
                     model.push_back(session);
                 }
                 // SAFETY: this thread is the only consumer.
-                None => prop_assert_eq!(session_of(unsafe { queue.pop() }), model.pop_front()),
+                None => prop_assert_eq!(session_of(unsafe { queue.pop(&mut head) }), model.pop_front()),
             }
         }
         // SAFETY: as above.
-        while let Some(session) = session_of(unsafe { queue.pop() }) {
+        while let Some(session) = session_of(unsafe { queue.pop(&mut head) }) {
             prop_assert_eq!(Some(session), model.pop_front());
         }
         prop_assert!(model.is_empty());
@@ -56,13 +56,13 @@ proptest! {
         policy in prop::sample::select(vec![Policy::Reject, Policy::DropOldest, Policy::DropNewest, Policy::Block]),
         steps in prop::collection::vec((0u8..3, 1..i32::MAX), 0..100),
     ) {
-        let mailbox = Mailbox::new(Some(MailboxLimit { capacity, policy }));
+        let (mailbox, mut head) = (Mailbox::new(Some(MailboxLimit { capacity, policy })), MessageHead::new());
         let mut model: VecDeque<(i32, bool)> = VecDeque::new();
         let mut added = 0;
         for (step, session) in steps {
             if step == 0 {
                 // SAFETY: this thread holds the turn of a starting service.
-                let popped = session_of(unsafe { mailbox.pop() });
+                let popped = session_of(unsafe { mailbox.pop(&mut head) });
                 prop_assert_eq!(popped, model.pop_front().map(|(session, _)| session));
                 continue;
             }

@@ -7,9 +7,10 @@ use std::ptr::NonNull;
 
 use fulmar_arena::sync::Arc;
 use fulmar_arena::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use fulmar_arena::sync::cell::UnsafeCell;
 
 use super::alarm::Alarm;
-use crate::mailbox::{Link, Popped, Queue};
+use crate::mailbox::{Head, Link, Popped, Queue};
 
 struct Armed {
     next: AtomicPtr<Armed>,
@@ -28,6 +29,7 @@ impl Link for Armed {
 
 struct Model {
     inbox: Queue<Armed>,
+    head: UnsafeCell<Head<Armed>>,
     alarm: Alarm,
     woken: AtomicBool,
 }
@@ -50,7 +52,7 @@ impl Model {
         let mut deadlines = Vec::new();
         loop {
             // SAFETY: only the timer thread of the model calls this, and then its parent after joining it.
-            match unsafe { self.inbox.pop() } {
+            match self.head.with_mut(|head| unsafe { self.inbox.pop(&mut *head) }) {
                 Popped::Empty => return deadlines,
                 Popped::Busy => loom::thread::yield_now(),
                 Popped::Node(armed) => {
@@ -70,6 +72,7 @@ fn no_timer_is_slept_past() {
     builder.check(|| {
         let model = Arc::new(Model {
             inbox: Queue::new(),
+            head: UnsafeCell::new(Head::new()),
             alarm: Alarm::new(),
             woken: AtomicBool::new(false),
         });

@@ -17,11 +17,14 @@ use std::ptr;
 use fulmar_engine::Context;
 use mlua::ffi;
 
-use self::spares::{ALIGNMENT, layout};
+use self::spares::{LINE_BYTES, layout};
 use crate::image::{Draft, Region};
 use crate::seri::ExternalStrings;
 
 /// What one Lua state has allocated. The state's allocator owns a pointer to it for the state's whole life.
+///
+/// In cache lines of its own, see [`lines`](crate::lines).
+#[repr(align(128))]
 pub(crate) struct Memory {
     used_bytes: usize,
     limit_bytes: usize,
@@ -158,7 +161,7 @@ impl Memory {
             used_bytes.saturating_add(self.external()) > self.limit_bytes
         };
         // What has no layout is longer than anything can be.
-        Layout::from_size_align(new_bytes, ALIGNMENT).is_err()
+        Layout::from_size_align(new_bytes, LINE_BYTES).is_err()
             || self.limit_bytes != usize::MAX && is_beyond()
     }
 
@@ -236,8 +239,12 @@ impl Memory {
             }
             Place::Draft(_) => {}
             _ => {
-                // SAFETY: by the caller.
-                return unsafe { realloc(block.cast(), layout(old_bytes), layout(new_bytes).size()) }.cast();
+                // SAFETY: both have layouts.
+                let (old, new) = unsafe { (layout(old_bytes), layout(new_bytes)) };
+                if old.align() == new.align() {
+                    // SAFETY: by the caller.
+                    return unsafe { realloc(block.cast(), old, new.size()) }.cast();
+                }
             }
         }
         let fresh = self.take(new_bytes, 0);

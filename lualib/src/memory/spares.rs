@@ -45,7 +45,10 @@ thread_local! {
 }
 
 /// The strictest alignment that Lua asks of a block (`LUAI_MAXALIGN`); lengths are multiples of it.
-pub(super) const ALIGNMENT: usize = 16;
+const ALIGNMENT: usize = 16;
+/// Longer blocks take whole cache lines; a thread has about 200 bytes.
+const SHORT_BYTES: usize = 192;
+pub(super) const LINE_BYTES: usize = 64;
 /// The longest that are kept: a coroutine and its stack are not longer.
 const LONGEST_BYTES: usize = 1024;
 const CLASSES: usize = LONGEST_BYTES / ALIGNMENT;
@@ -57,11 +60,20 @@ const KEEPS: bool = !cfg!(fulmar_asan);
 /// The layout of a block. Its length is a multiple of the alignment, as that of the allocator's own blocks is, which then need not be
 /// looked through for an aligned one.
 ///
+/// Long blocks take whole cache lines. Threads and their stacks are among them, which are written with each message: one that shared a
+/// line with those of another state would be waited for when the two run on two workers.
+///
 /// # Safety
-/// `bytes` has a layout with [`ALIGNMENT`].
+/// `bytes` has a layout with [`LINE_BYTES`].
 pub(super) unsafe fn layout(bytes: usize) -> Layout {
+    let len = len_of(class_of(bytes));
+    let alignment = if len.is_multiple_of(LINE_BYTES) {
+        LINE_BYTES
+    } else {
+        ALIGNMENT
+    };
     // SAFETY: what has a layout has one that is rounded up.
-    unsafe { Layout::from_size_align_unchecked(bytes.next_multiple_of(ALIGNMENT), ALIGNMENT) }
+    unsafe { Layout::from_size_align_unchecked(len, alignment) }
 }
 
 /// A block of `bytes`, which are not zero, if there is one.
@@ -139,7 +151,7 @@ impl Drop for Keeper {
         SPARES.with(|spares| {
             spares.most_units.set(0);
             for class in 0..CLASSES {
-                let bytes = (class + 1) * ALIGNMENT;
+                let bytes = len_of(class);
                 while let Some(block) = take(bytes) {
                     // SAFETY: (1); it is nobody's now.
                     unsafe { dealloc(block.cast(), layout(bytes)) };
@@ -149,9 +161,19 @@ impl Drop for Keeper {
     }
 }
 
+/// Blocks of a class have one length.
 #[inline(always)]
 fn class_of(bytes: usize) -> usize {
-    (bytes - 1) / ALIGNMENT
+    let class = (bytes - 1) / ALIGNMENT;
+    if class < SHORT_BYTES / ALIGNMENT {
+        class
+    } else {
+        class | (LINE_BYTES / ALIGNMENT - 1)
+    }
+}
+
+fn len_of(class: usize) -> usize {
+    (class + 1) * ALIGNMENT
 }
 
 #[cfg(all(test, not(fulmar_asan)))]

@@ -27,7 +27,9 @@ pub struct ExternalStrings {
     ledger: Box<Ledger>,
 }
 
+/// In cache lines of its own, see [`lines`](crate::lines): it is looked at, and emptied, after each turn.
 #[derive(Default)]
+#[repr(align(128))]
 struct Ledger {
     /// Strings by the block's body address.
     strings: RefCell<HashMap<usize, u32, BuildHasherDefault<AddressHasher>>>,

@@ -15,6 +15,9 @@ use super::format::{
 
 /// Room for any value that is not a long string.
 const VALUE_BYTES: usize = 1 + MAX_SHORT_STRING + 1;
+/// Whole cache lines, so that nobody waits for one that others write to.
+const GROWTH_BYTES: usize = 128;
+const _: () = assert!(GROWTH_BYTES >= VALUE_BYTES);
 
 /// A stream that grows.
 #[derive(Default)]
@@ -138,7 +141,7 @@ impl Writer {
     #[cold]
     #[inline(never)]
     fn grow(&mut self) {
-        self.bytes.reserve(VALUE_BYTES);
+        self.bytes.reserve(GROWTH_BYTES);
     }
 }
 

@@ -40,8 +40,8 @@ use fulmar_engine::{Body, Handle, Message, MessageType, SessionBlock};
 use mlua::ffi::{self, lua_State};
 
 use self::waits::Waits;
-use crate::raw;
 use crate::vm::{Slot, Vm};
+use crate::{lines, raw};
 
 pub(crate) use end::traceback;
 pub(crate) use exit::abandon;
@@ -148,7 +148,9 @@ pub(crate) enum Tag {
     On(Box<str>),
 }
 
+/// As long as half a pair of cache lines, so that a [list](lines::list) of them is short.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Task {
     thread: *mut lua_State,
     anchor: Anchor,
@@ -270,8 +272,8 @@ pub(crate) enum CallbackMode {
 impl Tasks {
     pub(crate) fn new() -> Tasks {
         Tasks {
-            list: Vec::new(),
-            idle: Vec::new(),
+            list: lines::list(),
+            idle: lines::list(),
             vacant: Vec::new(),
             by_thread: FastMap::default(),
             waits: Waits::default(),
@@ -284,7 +286,7 @@ impl Tasks {
             current: NO_TASK,
             resumed: Resumed::Answered,
             delivery: None,
-            unpacking: Vec::new(),
+            unpacking: lines::list(),
             expecting: None,
             lent: std::ptr::null(),
             errors: Vec::new(),

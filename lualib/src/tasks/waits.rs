@@ -9,12 +9,13 @@
 //! # Invariants
 //! 1. A session waits in its place of `near` or in `far`, never in both.
 //! 2. `names` has the destinations of requests that wait and were sent by a name.
-//! 3. `near` has no places or a power of two of them: two in its first segment, as many as in all before in each other. A segment is as long
+//! 3. `near` has no places or a power of two of them: eight in its first segment, as many as in all before in each other. A segment is as long
 //!    as it has been used.
 
 use fulmar_engine::Handle;
 
 use super::{Destination, FastMap, Wait};
+use crate::lines::PAIR_BYTES;
 
 #[derive(Default)]
 pub(crate) struct Waits {
@@ -31,8 +32,6 @@ struct Place {
     session: i32,
     wait: Option<Wait>,
 }
-
-const _: () = assert!(size_of::<Place>() == 16);
 
 impl Waits {
     #[inline]
@@ -179,14 +178,14 @@ impl Waits {
         if self.near.is_empty() {
             0
         } else {
-            1 << self.near.len()
+            (FIRST_PLACES / 2) << self.near.len()
         }
     }
 
     /// Where a session belongs; nowhere when there are no places.
     #[inline]
     fn index_of(&self, session: i32) -> usize {
-        session as u32 as usize & ((1 << self.near.len()) - 1)
+        session as u32 as usize & (((FIRST_PLACES / 2) << self.near.len()) - 1)
     }
 
     /// The place at `index`, which is below the number of places.
@@ -218,12 +217,16 @@ impl Waits {
 /// Segment and offset of a place.
 #[inline]
 fn split(index: usize) -> (usize, usize) {
-    let segment = (index | 1).ilog2();
-    (segment as usize, index & !(1 << segment & !1))
+    let segment = (index | (FIRST_PLACES - 1)).ilog2() + 1 - FIRST_PLACES.ilog2();
+    (
+        segment as usize,
+        index & !(((FIRST_PLACES / 2) << segment) & !(FIRST_PLACES - 1)),
+    )
 }
 
-/// Most services wait for one thing at a time.
-const FIRST_PLACES: usize = 2;
+/// Most services wait for one thing at a time, so this is the least that nobody else's memory lies beside: see [`lines`](crate::lines).
+const FIRST_PLACES: usize = PAIR_BYTES / size_of::<Place>();
+const _: () = assert!(FIRST_PLACES == 8);
 
 #[cfg(test)]
 mod tests {
