@@ -213,12 +213,13 @@ impl Arena {
         heap::flush_current(self.core);
     }
 
-    /// Gives back to the system what is free beyond 64 MiB, if nobody has wanted it for a second. What is freed later does the same in
-    /// steps, so only who frees nothing has to call this.
+    /// Gives some of what is free beyond 64 MiB back to the system, up to 4 MiB of what nobody has wanted for a second or two; false when there is
+    /// no such memory. Who frees memory does the same, so only who frees nothing has to call this: an engine's monitor does, once in
+    /// its period.
     ///
     /// Cost: a lock; system calls when there is a surplus.
-    pub fn shrink(self) {
-        self.core.pool().shrink();
+    pub fn shrink(self) -> bool {
+        self.core.pool().shrink()
     }
 
     /// Gives the memory of every free page back to the system. What other threads loan from stays theirs: at most

@@ -39,6 +39,7 @@ mod segment;
 mod sites;
 mod size_class;
 mod stats;
+mod surplus;
 pub mod sync;
 mod walk;
 

@@ -1,21 +1,15 @@
 //! The pages of an arena behind one lock: handing them out, the lists of unowned pages worth loaning from, and giving
 //! memory back to the system. Called by `heap` and `core` on their slow paths: once per page of blocks, not per block.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::layout::{PAGE_BYTES, SEGMENT_PAGES};
 use crate::os::Backing;
 use crate::page::{Page, PageSnapshot, Shape, Verdict};
 use crate::segment::{Segments, Span};
 use crate::size_class::{CLASSES, Class};
+use crate::surplus::{MAX_CACHED_PAGES, Surplus};
 use crate::sync::plain::{Mutex, MutexGuard, Ordering, PoisonError};
-
-/// Free pages that keep their memory, so that what was just freed is loaned again without a fault.
-pub(crate) const MAX_CACHED_PAGES: usize = (64 << 20) / PAGE_BYTES;
-/// How long there may be more of them: a flood that comes again meanwhile finds its memory warm.
-const CROWDED: Duration = Duration::from_secs(1);
-/// How much of the surplus goes to the system at once: a fraction of a millisecond for who frees a page.
-const DISCARD_STEP: usize = SEGMENT_PAGES;
 
 /// No page can be had under the limit and within the reservation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,8 +29,7 @@ pub(crate) struct Inner {
     lists: [u32; CLASSES],
     /// Runs that are being given to the system, by how many threads.
     discarding: usize,
-    /// Since when more pages are cached than stay so.
-    crowded_since: Option<Instant>,
+    surplus: Surplus,
     high_water_pages: usize,
     pub(crate) large: LargeCounts,
 }
@@ -57,24 +50,13 @@ pub(crate) struct PageCounts {
     pub(crate) high_water: usize,
 }
 
-impl Inner {
-    /// Whether more pages than stay cached have been so for a while.
-    fn is_crowded(&mut self) -> bool {
-        if self.segments.cached_pages() <= MAX_CACHED_PAGES {
-            self.crowded_since = None;
-            return false;
-        }
-        self.crowded_since.get_or_insert_with(Instant::now).elapsed() >= CROWDED
-    }
-}
-
 impl Pool {
     pub(crate) fn new(backing: Backing, pages: &'static [Page], limit_pages: usize) -> Pool {
         let inner = Inner {
             segments: Segments::new(pages.len() / SEGMENT_PAGES),
             lists: [0; CLASSES],
             discarding: 0,
-            crowded_since: None,
+            surplus: Surplus::default(),
             high_water_pages: 0,
             large: LargeCounts::default(),
         };
@@ -193,7 +175,8 @@ impl Pool {
     pub(crate) fn discard(&self, keep: usize) {
         let mut inner = self.lock();
         while inner.segments.cached_pages() > keep {
-            let Some(span) = inner.segments.take_dirty() else {
+            let most = inner.segments.cached_pages() - keep;
+            let Some(span) = inner.segments.take_dirty(most) else {
                 return;
             };
             inner.discarding += 1;
@@ -210,23 +193,28 @@ impl Pool {
                 return;
             }
             inner.segments.give_clean(span);
-        }
-    }
-
-    /// Gives the surplus of the cache to the system, if nobody has wanted it for a while.
-    pub(crate) fn shrink(&self) {
-        if self.lock().is_crowded() {
-            self.discard(MAX_CACHED_PAGES);
-        }
-    }
-
-    /// The same in steps, each time that memory is given back.
-    fn bound_cache(&self, mut inner: MutexGuard<'_, Inner>) {
-        if inner.is_crowded() {
             let cached = inner.segments.cached_pages();
-            drop(inner);
-            self.discard(MAX_CACHED_PAGES.max(cached.saturating_sub(DISCARD_STEP)));
+            inner.surplus.note(cached);
         }
+    }
+
+    /// Gives a step of the cache's surplus to the system; false when there is none.
+    pub(crate) fn shrink(&self) -> bool {
+        self.bound_cache(self.lock())
+    }
+
+    fn bound_cache(&self, mut inner: MutexGuard<'_, Inner>) -> bool {
+        let cached = inner.segments.cached_pages();
+        if cached <= MAX_CACHED_PAGES {
+            inner.surplus.note(cached);
+            return false;
+        }
+        let step = inner.surplus.step(cached, Instant::now());
+        drop(inner);
+        if step > 0 {
+            self.discard(cached - step);
+        }
+        step > 0
     }
 
     fn take_span<'a>(
@@ -251,9 +239,8 @@ impl Pool {
             }
             if let Some(span) = inner.segments.take(pages) {
                 inner.high_water_pages = inner.high_water_pages.max(inner.segments.used_pages());
-                if inner.segments.cached_pages() <= MAX_CACHED_PAGES {
-                    inner.crowded_since = None;
-                }
+                let cached = inner.segments.cached_pages();
+                inner.surplus.note(cached);
                 return Ok((inner, span));
             }
             if inner.discarding == 0 {

@@ -92,9 +92,9 @@ impl Segments {
         self.give_dirty(span);
     }
 
-    /// Takes a run of cached pages, the highest first, to give their memory to the system. It counts as neither used nor
-    /// cached until `give_clean` or `give_dirty`.
-    pub(crate) fn take_dirty(&mut self) -> Option<Span> {
+    /// Takes a run of at most `most` cached pages, the highest first, to give their memory to the system. It counts as neither used
+    /// nor cached until `give_clean` or `give_dirty`.
+    pub(crate) fn take_dirty(&mut self, most: usize) -> Option<Span> {
         let index = self.segments[..self.dirty_end]
             .iter()
             .rposition(|segment| segment.dirty != 0);
@@ -106,6 +106,7 @@ impl Segments {
         let segment = &mut self.segments[index];
         let high = SEGMENT_PAGES - segment.dirty.leading_zeros() as usize;
         let pages = (segment.dirty << (SEGMENT_PAGES - high)).leading_ones() as usize;
+        let pages = pages.min(most);
         let span = Span {
             first: index * SEGMENT_PAGES + high - pages,
             pages,

@@ -20,7 +20,7 @@ use std::ptr::NonNull;
 
 use fulmar_arena::sync::atomic::Ordering;
 use fulmar_arena::sync::plain::AtomicPtr;
-use fulmar_arena::{Arena, Buf, BufMut, ENVELOPE_WORDS, LoanError};
+use fulmar_arena::{Arena, Buf, BufMut, ENVELOPE_WORDS, LoanError, prefetch};
 
 use crate::handle::Handle;
 use crate::mailbox::Link;
@@ -370,6 +370,12 @@ impl Link for EnvelopeLink {
 
     fn set_next(&self, next: *mut EnvelopeLink, order: Ordering) {
         self.0.store(next, order);
+    }
+
+    /// Header and envelope are in one cache line, a short body in the next.
+    fn ask_for(envelope: *const EnvelopeLink) {
+        prefetch(envelope);
+        prefetch(envelope.wrapping_byte_add(ENVELOPE_LEN));
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Every thread that runs services shows in a [`Slot`] what it is at. The monitor's thread looks at all of them once per period; a slot
 //! that still shows the same message is reported in the log, and its service is flagged, each period anew. Nothing is killed. The same
-//! thread is the scheduler's watch (`scheduler::watch`), sends what found no room in the arena, and gives back what the arena does not need.
+//! thread is the scheduler's watch (`scheduler::watch`), sends what found no room in the arena, and gives back to the system what the
+//! arena does not need.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,7 +86,9 @@ pub(crate) fn run(engine: &Engine, period: Duration) {
             last_look = Instant::now();
             looks.look(engine, engine.slots());
             engine.settle_owed();
-            engine.arena().shrink();
+            while engine.arena().shrink() {
+                engine.scheduler().rescue(&mut versions);
+            }
         }
     }
 }

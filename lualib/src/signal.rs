@@ -19,7 +19,7 @@ use crate::vm::Vm;
 
 /// What other threads may know of a running service.
 ///
-/// In cache lines of its own, see [`lines`](crate::lines); its count of references is in the first of the two.
+/// A cache line long, as is what counts its references: together they are a pair, see [`lines`](crate::lines).
 #[derive(Default)]
 #[repr(align(64))]
 pub(crate) struct SignalState {

@@ -9,7 +9,7 @@ use crate::segment::{Segments, Span};
 enum Op {
     Take(usize),
     Give(prop::sample::Index),
-    TakeDirty,
+    TakeDirty(usize),
     GiveClean(prop::sample::Index),
     GiveDirty(prop::sample::Index),
 }
@@ -27,7 +27,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => pages.prop_map(Op::Take),
         6 => any::<prop::sample::Index>().prop_map(Op::Give),
-        2 => Just(Op::TakeDirty),
+        2 => (1..2 * SEGMENT_PAGES).prop_map(Op::TakeDirty),
         1 => any::<prop::sample::Index>().prop_map(Op::GiveClean),
         1 => any::<prop::sample::Index>().prop_map(Op::GiveDirty),
     ]
@@ -98,8 +98,9 @@ proptest! {
                     model.set(span, &[Page::Used], Page::Dirty);
                     segments.give(span);
                 }
-                Op::TakeDirty => match segments.take_dirty() {
+                Op::TakeDirty(most) => match segments.take_dirty(most) {
                     Some(span) => {
+                        prop_assert!(span.pages <= most);
                         model.set(span, &[Page::Dirty], Page::Leaving);
                         leaving.push(span);
                     }

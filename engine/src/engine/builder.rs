@@ -98,7 +98,8 @@ impl EngineBuilder {
         self
     }
 
-    /// The monitor's period: a message that lasts from one look to the next is reported as endless. 5 seconds by default.
+    /// The monitor's period: a message that lasts from one look to the next is reported as endless. Memory that a flood has left is
+    /// looked for as often, see [`Arena::shrink`]. 5 seconds by default.
     pub fn endless_after(self, period: Duration) -> EngineBuilder {
         EngineBuilder {
             endless_after: period,

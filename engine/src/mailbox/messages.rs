@@ -36,7 +36,7 @@ impl MessageQueue {
     }
 }
 
-/// A mailbox: the queue, bounded or not, and the state word.
+/// A mailbox: the queue, bounded or not, and the state word. Whoever has its head empties it before it is dropped.
 pub(crate) struct Mailbox {
     pub(crate) state: State,
     queue: Kind,

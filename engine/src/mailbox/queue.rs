@@ -25,6 +25,11 @@ use fulmar_arena::sync::atomic::{AtomicPtr, Ordering};
 pub(crate) trait Link: Sized {
     fn next(&self, order: Ordering) -> *mut Self;
     fn set_next(&self, next: *mut Self, order: Ordering);
+
+    /// Asks for the memory of a node that will be popped soon.
+    fn ask_for(node: *const Self) {
+        prefetch(node);
+    }
 }
 
 pub(crate) struct Queue<L> {
@@ -110,9 +115,7 @@ impl<L: Link> Queue<L> {
         let next = link.next(Ordering::Acquire);
         if !next.is_null() {
             *head = next;
-            // Its content is wanted once this node's has been dealt with: head and body of a small message.
-            prefetch(next);
-            prefetch(next.wrapping_byte_add(64));
+            L::ask_for(next); // it is wanted once this one has been dealt with
             return Popped::Node(oldest);
         }
         // It looks like the newest: put the stub in its place.

@@ -33,7 +33,7 @@ pub(super) struct Reactor {
 
 /// How the thread and the workers share the asking.
 pub(super) struct Seat {
-    /// There is a reactor. Until then, workers that look write to nothing that they share.
+    /// There is a reactor. Until then, workers look at nothing else here, and write to nothing that they share.
     is_open: AtomicBool,
     /// Whoever holds it asks the system. None while there is no reactor.
     round: Mutex<Option<Round>>,
@@ -84,10 +84,12 @@ impl Seat {
         }
     }
 
-    // Relaxed, all four: hints; who is misled waits for what is left of `ASIDE`.
+    // Relaxed, all of them: hints; who is misled waits for what is left of `ASIDE`.
 
     pub(super) fn forget_lookers(&self) {
-        self.lookers.store(0, Ordering::Relaxed);
+        if self.has_lookers() {
+            self.lookers.store(0, Ordering::Relaxed);
+        }
     }
 
     fn note_looker(&self, worker: usize) {

@@ -25,23 +25,23 @@ use crate::scheduler::{Meter, OwnThread};
 use crate::session::Sessions;
 
 /// In cache lines of its own, for its neighbour in memory may be a service that runs on another worker. Inside, what senders write with
-/// each message, what the holder of the turn writes with each, and what both only read are apart.
+/// each message, what the holder of the turn writes with each, and what both do little but read are apart.
 pub(crate) struct ServiceCell {
     pub(crate) mailbox: CachePadded<Mailbox>,
     pub(crate) handle: Handle,
     pub(crate) lane: Lane,
     pub(crate) engine: Engine,
-    pub(crate) sessions: Sessions,
     pub(crate) message_log: MessageLogSlot,
     /// Taken when the service is closed.
     signal_target: Mutex<Option<Arc<dyn SignalTarget>>>,
     pub(crate) holder: CachePadded<Holder>,
 }
 
-/// What the holder of the turn writes.
+/// What the holder of the turn writes, and hardly anybody else.
 pub(crate) struct Holder {
     pub(super) run: UnsafeCell<Run>,
     pub(crate) counters: Counters,
+    pub(crate) sessions: Sessions,
 }
 
 /// Which run queue a cell goes to.
@@ -81,7 +81,7 @@ pub(crate) struct Counters {
 }
 
 impl Drop for ServiceCell {
-    /// Messages are left when an engine ends without having run.
+    /// A close leaves no message; a cell that was not closed may have some.
     fn drop(&mut self) {
         self.holder.run.with_mut(|run| {
             // SAFETY: nobody else has the cell any more.
@@ -113,11 +113,11 @@ impl ServiceCell {
                     started: false,
                 }),
                 counters: Counters::new(),
+                sessions: Sessions::new(),
             }),
             handle,
             lane,
             engine,
-            sessions: Sessions::new(),
             signal_target: Mutex::new(signal_target),
             message_log: MessageLogSlot::default(),
         }

@@ -75,12 +75,12 @@ impl Context {
 
     /// A fresh session number, from 1 to `i32::MAX` and then from 1 again.
     pub fn new_session(&self) -> i32 {
-        self.cell.sessions.next()
+        self.cell.holder.sessions.next()
     }
 
     /// The next 64 session numbers of the service, for whoever draws them one by one without an atomic operation for each.
     pub fn session_block(&self) -> SessionBlock {
-        self.cell.sessions.block()
+        self.cell.holder.sessions.block()
     }
 
     /// A block for a message body, charged to this service until it is sent. Its content is unspecified.

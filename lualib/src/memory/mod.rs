@@ -17,8 +17,9 @@ use std::ptr;
 use fulmar_engine::Context;
 use mlua::ffi;
 
-use self::spares::{LINE_BYTES, layout};
+use self::spares::layout;
 use crate::image::{Draft, Region};
+use crate::lines::LINE_BYTES;
 use crate::seri::ExternalStrings;
 
 /// What one Lua state has allocated. The state's allocator owns a pointer to it for the state's whole life.

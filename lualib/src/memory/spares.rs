@@ -14,6 +14,8 @@ use std::cell::Cell;
 use std::ffi::c_void;
 use std::ptr;
 
+use crate::lines::LINE_BYTES;
+
 /// Blocks by class of length, linked through themselves. They have no destructor, which would be asked for at each use: see [`Keeper`].
 ///
 /// # Invariants
@@ -46,9 +48,8 @@ thread_local! {
 
 /// The strictest alignment that Lua asks of a block (`LUAI_MAXALIGN`); lengths are multiples of it.
 const ALIGNMENT: usize = 16;
-/// Longer blocks take whole cache lines; a thread has about 200 bytes.
+/// Longer blocks take whole cache lines, as those do whose length is one, two or three lines; a thread has about 200 bytes.
 const SHORT_BYTES: usize = 192;
-pub(super) const LINE_BYTES: usize = 64;
 /// The longest that are kept: a coroutine and its stack are not longer.
 const LONGEST_BYTES: usize = 1024;
 const CLASSES: usize = LONGEST_BYTES / ALIGNMENT;
@@ -60,14 +61,15 @@ const KEEPS: bool = !cfg!(fulmar_asan);
 /// The layout of a block. Its length is a multiple of the alignment, as that of the allocator's own blocks is, which then need not be
 /// looked through for an aligned one.
 ///
-/// Long blocks take whole cache lines. Threads and their stacks are among them, which are written with each message: one that shared a
-/// line with those of another state would be waited for when the two run on two workers.
+/// Blocks whose length is a number of cache lines begin with one, up to [`LONGEST_BYTES`]; what is longer is the allocator's to align.
+/// Threads and their stacks are among them, which are written with each message: one that shared a line with those of another state
+/// would be waited for when the two run on two workers.
 ///
 /// # Safety
 /// `bytes` has a layout with [`LINE_BYTES`].
 pub(super) unsafe fn layout(bytes: usize) -> Layout {
     let len = len_of(class_of(bytes));
-    let alignment = if len.is_multiple_of(LINE_BYTES) {
+    let alignment = if len <= LONGEST_BYTES && len.is_multiple_of(LINE_BYTES) {
         LINE_BYTES
     } else {
         ALIGNMENT
@@ -205,6 +207,8 @@ mod tests {
                     unsafe { give_back(block, bytes) };
                 }
                 let fresh = block(bytes);
+                // SAFETY: the length has a layout.
+                prop_assert_eq!(fresh.addr() % unsafe { layout(bytes) }.align(), 0);
                 // SAFETY: as above.
                 unsafe { fresh.cast::<u8>().write_bytes(mark, bytes) };
                 blocks.push((fresh, bytes, mark));

@@ -13,11 +13,11 @@ use super::format::{
     ZERO, head, long_string_head,
 };
 
+use crate::lines::PAIR_BYTES;
+
 /// Room for any value that is not a long string.
 const VALUE_BYTES: usize = 1 + MAX_SHORT_STRING + 1;
-/// Whole cache lines, so that nobody waits for one that others write to.
-const GROWTH_BYTES: usize = 128;
-const _: () = assert!(GROWTH_BYTES >= VALUE_BYTES);
+const _: () = assert!(PAIR_BYTES >= VALUE_BYTES);
 
 /// A stream that grows.
 #[derive(Default)]
@@ -141,7 +141,7 @@ impl Writer {
     #[cold]
     #[inline(never)]
     fn grow(&mut self) {
-        self.bytes.reserve(GROWTH_BYTES);
+        self.bytes.reserve(PAIR_BYTES); // see `lines`
     }
 }
 

@@ -148,7 +148,7 @@ pub(crate) enum Tag {
     On(Box<str>),
 }
 
-/// As long as half a pair of cache lines, so that a [list](lines::list) of them is short.
+/// A cache line long, so that a [list](lines::list) of them is short.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Task {
@@ -166,6 +166,8 @@ pub(crate) struct Task {
     message_type: MessageType,
     tag: Tag,
 }
+
+const _: () = assert!(size_of::<Task>() == lines::LINE_BYTES);
 
 /// What a session number waits for. To whom a request went that was sent by a name, [`Waits`] knows; here it is the system.
 #[derive(Clone, Copy, Debug)]

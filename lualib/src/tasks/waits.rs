@@ -9,8 +9,8 @@
 //! # Invariants
 //! 1. A session waits in its place of `near` or in `far`, never in both.
 //! 2. `names` has the destinations of requests that wait and were sent by a name.
-//! 3. `near` has no places or a power of two of them: eight in its first segment, as many as in all before in each other. A segment is as long
-//!    as it has been used.
+//! 3. `near` has no places or a power of two of them: eight in its first segment, as many as in all before in each other. A segment is as
+//!    long as it has been used.
 
 use fulmar_engine::Handle;
 
