@@ -213,9 +213,9 @@ impl Arena {
         heap::flush_current(self.core);
     }
 
-    /// Gives some of what is free beyond 64 MiB back to the system, up to 4 MiB of what nobody has wanted for a second or two; false when there is
-    /// no such memory. Who frees memory does the same, so only who frees nothing has to call this: an engine's monitor does, once in
-    /// its period.
+    /// Gives some of what is free beyond 64 MiB back to the system, up to 4 MiB of what nobody has wanted for a second or two; false when
+    /// there is no such memory. Who frees memory does the same, so only who frees nothing has to call this: an engine's monitor does,
+    /// once in its period.
     ///
     /// Cost: a lock; system calls when there is a surplus.
     pub fn shrink(self) -> bool {

@@ -311,8 +311,8 @@ impl Sockets {
         self.0.seat.forget_lookers();
     }
 
-    /// Something to do for a worker that has nothing to run. A glance as long as there is no socket, a few hundred nanoseconds when there is nothing, a glance while the thread
-    /// of the sockets waits for the system itself.
+    /// Something to do for a worker that has nothing to run. A glance as long as there is no socket; after that a few hundred nanoseconds
+    /// when there is nothing, and a glance while the thread of the sockets waits for the system itself.
     pub(crate) fn errand(&self, worker: usize) -> Option<Errand<'_>> {
         self.0.errand(worker)
     }
