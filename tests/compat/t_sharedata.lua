@@ -109,6 +109,12 @@ try.main(function()
 		endless.__pairs = function() return next, { setmetatable({}, endless) } end
 		raises("serialize can't pack too depth table", sharedata.patch, "mended", "n", setmetatable({}, endless))
 		raises("no table nowhere", sharedata.patch, "nowhere", "n", {})
+		raises("Invalid key type nil", sharedata.patch, "mended", { "inner", nil, "m" }, 5)
+		raises("bad path", sharedata.patch, "mended", { "inner", m = 1 }, 5)
+		sharedata.patch("mended", { "inner", "list", 1.0 }, 8)
+		try.values({ 7, 8 }, sharedata.deepcopy("mended", "inner", "m").x, sharedata.deepcopy("mended", "inner", "list")[1])
+		raises("Invalid key 1.5", sharedata.patch, "mended", { 1.5 }, 5)
+		raises("function expected, got nil", sharedata.listen, "mended", nil)
 	end)
 
 	try.case("sources with errors", function()

@@ -201,6 +201,15 @@ try.main(function()
 		try.equal(t.g, print)
 	end)
 
+	try.case("what is shared gets no metatable", function()
+		sharetable.loadstring("bare", "return { inner = { n = 1 } }")
+		local t = sharetable.query "bare"
+		try.raises("can't setmetatable to shared table", setmetatable, t, {})
+		try.raises("can't setmetatable to shared table", setmetatable, t.inner, nil)
+		try.equal(t.inner.n, 1)
+		try.equal(getmetatable(setmetatable({}, { n = 2 })).n, 2)
+	end)
+
 	try.ours("no hook runs while a table is walked", function()
 		local tables = require "fulmar.tables"
 		local root = {}

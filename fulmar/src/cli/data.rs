@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use fulmar_lualib::data;
-use fulmar_sharedata::{Damaged, Image, Store, Table, Value};
+use fulmar_sharedata::{Damaged, Image, KeyRef, Store, Table, Value};
 
 use super::report::{Failure, Paint};
 
@@ -143,6 +143,20 @@ fn size(bytes: u64) -> String {
     }
 }
 
+/// A key as it is, or in quotes when it could be taken for something else: a number, two keys, nothing.
+fn name(key: KeyRef<'_>) -> String {
+    let KeyRef::Text(text) = key else {
+        return key.to_string();
+    };
+    let text = String::from_utf8_lossy(text);
+    let is_plain = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '-';
+    if text.starts_with(|first: char| !first.is_numeric() && first != '-') && text.chars().all(is_plain) {
+        text.into_owned()
+    } else {
+        format!("{text:?}")
+    }
+}
+
 /// A scalar, or what a table is.
 fn short(value: Value<'_>) -> String {
     match value {
@@ -192,6 +206,7 @@ impl<W: io::Write> Print<'_, W> {
                 return finish(writeln!(self.out, "{indent}... {rest} more"));
             }
             let (key, value) = entry.map_err(damaged)?;
+            let key = name(key);
             match value {
                 Value::Table(inner) => {
                     let bytes = size(inner.bytes().map_err(damaged)?);
@@ -221,6 +236,7 @@ fn differences(
 ) -> Result<(), Failure> {
     let mut nested = Vec::new();
     new.each_change(old, |key, before, now| {
+        let key = name(key);
         if let (Some(Value::Table(before)), Some(Value::Table(now))) = (before, now) {
             nested.push((format!("{path}.{key}"), before, now));
             return Ok::<(), Trouble>(());

@@ -84,6 +84,9 @@ return function(prefix, monitor)
 
 	-- Calls `listener(changed keys, box)` after each update of a box that this service holds.
 	function follow.listen(name, listener)
+		if type(listener) ~= "function" then
+			error(("bad argument #2 to 'listen' (function expected, got %s)"):format(type(listener)), 2)
+		end
 		listeners[name] = listeners[name] or {}
 		table.insert(listeners[name], listener)
 	end

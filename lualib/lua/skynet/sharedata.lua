@@ -3,6 +3,9 @@ local skynet = require "skynet"
 local tables = require "fulmar.tables"
 local new_follow = require "fulmar.follow"
 
+-- A table that is read in place is empty to the eyes of Lua's own next.
+next = tables.next
+
 local sharedata = {}
 local service
 
@@ -52,10 +55,22 @@ function sharedata.load(name, path)
 	skynet.call(service, "lua", "update", name, tables.token(image))
 end
 
+-- The keys of a path. One that is nil is among them, and refused as a key: cut short there, a path would name another place.
+local function keys(path)
+	local last = 0
+	for i in pairs(path) do
+		if math.type(i) ~= "integer" or i < 1 or i > 200 then
+			error(("bad path (an array of keys expected, got a key %s)"):format(i), 3)
+		end
+		last = math.max(last, i)
+	end
+	return table.unpack(path, 1, last)
+end
+
 -- Changes one place: `path` is a key or an array of keys.
 function sharedata.patch(name, path, value)
 	path = type(path) == "table" and path or { path }
-	if not require "fulmar.build".patch(name, value, table.unpack(path)) then
+	if not require "fulmar.build".patch(name, value, keys(path)) then
 		error(("no table %s"):format(name))
 	end
 end

@@ -3,8 +3,16 @@ local skynet = require "skynet"
 local service = require "skynet.service"
 local tables = require "fulmar.tables"
 
--- A table that is read in place is empty to the eyes of Lua's own next.
+-- A table that is read in place is empty to the eyes of Lua's own next, and one like others to those of its setmetatable.
 next = tables.next
+
+local lua_setmetatable <const> = setmetatable
+function setmetatable(t, metatable)
+	if tables.isbox(t) then
+		error("can't setmetatable to shared table", 2)
+	end
+	return lua_setmetatable(t, metatable)
+end
 
 local PREFIX <const> = "sharetable/"
 local sharetable = {}

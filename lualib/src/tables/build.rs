@@ -71,7 +71,11 @@ pub(super) unsafe fn key<'a>(state: *mut lua_State, value: Value) -> Result<KeyR
         match value.content() {
             Content::Integer(integer) => Ok(KeyRef::Integer(integer)),
             Content::ShortText(text) => Ok(KeyRef::Text(raw::text_bytes(text))),
-            Content::Float(float) => Err(format!("Invalid key {float}").into()),
+            // As in Lua, a float with an integer's value is that integer.
+            Content::Float(float) => match float as i64 {
+                integer if integer as f64 == float && integer != i64::MAX => Ok(KeyRef::Integer(integer)),
+                _ => Err(format!("Invalid key {float}").into()),
+            },
             _ => match long_text(state, value) {
                 Some(text) => Ok(KeyRef::Text(text)),
                 None => Err(format!("Invalid key type {}", type_name(state, value)).into()),
