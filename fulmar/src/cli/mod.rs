@@ -37,7 +37,8 @@ enum Command {
         #[command(flatten)]
         overrides: Overrides,
     },
-    /// Run one Lua script as a service, without a config; ends when its services have ended, stock services that it uses included, or by `skynet.abort()`.
+    /// Run one Lua script as a service, without a config; ends when its services have ended, stock services that it uses included, or by
+    /// `skynet.abort()`.
     Exec {
         #[command(flatten)]
         overrides: Overrides,
