@@ -8,7 +8,7 @@ use crate::os::Backing;
 use crate::page::{Page, PageSnapshot, Shape, Verdict};
 use crate::segment::{Segments, Span};
 use crate::size_class::{CLASSES, Class};
-use crate::surplus::{MAX_CACHED_PAGES, Surplus};
+use crate::surplus::Surplus;
 use crate::sync::plain::{Mutex, MutexGuard, Ordering, PoisonError};
 
 /// No page can be had under the limit and within the reservation.
@@ -48,6 +48,12 @@ pub(crate) struct PageCounts {
     pub(crate) used: usize,
     pub(crate) cached: usize,
     pub(crate) high_water: usize,
+}
+
+impl Inner {
+    fn note_cached(&mut self) {
+        self.surplus.note(self.segments.cached_pages());
+    }
 }
 
 impl Pool {
@@ -193,8 +199,7 @@ impl Pool {
                 return;
             }
             inner.segments.give_clean(span);
-            let cached = inner.segments.cached_pages();
-            inner.surplus.note(cached);
+            inner.note_cached();
         }
     }
 
@@ -205,11 +210,7 @@ impl Pool {
 
     fn bound_cache(&self, mut inner: MutexGuard<'_, Inner>) -> bool {
         let cached = inner.segments.cached_pages();
-        if cached <= MAX_CACHED_PAGES {
-            inner.surplus.note(cached);
-            return false;
-        }
-        let step = inner.surplus.step(cached, Instant::now());
+        let step = inner.surplus.step(cached, Instant::now);
         drop(inner);
         if step > 0 {
             self.discard(cached - step);
@@ -239,8 +240,7 @@ impl Pool {
             }
             if let Some(span) = inner.segments.take(pages) {
                 inner.high_water_pages = inner.high_water_pages.max(inner.segments.used_pages());
-                let cached = inner.segments.cached_pages();
-                inner.surplus.note(cached);
+                inner.note_cached();
                 return Ok((inner, span));
             }
             if inner.discarding == 0 {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::layout::{PAGE_BYTES, SEGMENT_PAGES};
 
 /// Free pages that keep their memory, so that what was just freed is loaned again without a fault.
-pub(crate) const MAX_CACHED_PAGES: usize = (64 << 20) / PAGE_BYTES;
+const MAX_CACHED_PAGES: usize = (64 << 20) / PAGE_BYTES;
 /// How long what is cached beyond that has to be wanted by nobody: a flood that comes again meanwhile finds its memory warm.
 const IDLE: Duration = Duration::from_secs(1);
 /// How much goes at once: a fraction of a millisecond for who frees a page.
@@ -34,8 +34,13 @@ impl Surplus {
         }
     }
 
-    /// How many of the cached pages have to go now.
-    pub(crate) fn step(&mut self, cached: usize, now: Instant) -> usize {
+    /// How many of the cached pages have to go now. The time is asked for when there are too many.
+    pub(crate) fn step(&mut self, cached: usize, now: impl FnOnce() -> Instant) -> usize {
+        if cached <= MAX_CACHED_PAGES {
+            self.0 = None;
+            return 0;
+        }
+        let now = now();
         let watch = self.0.get_or_insert(Watch {
             since: now,
             least: cached,
@@ -64,7 +69,7 @@ mod tests {
     fn go(surplus: &mut Surplus, cached: &mut usize, now: Instant) -> usize {
         let before = *cached;
         while *cached > MAX_CACHED_PAGES {
-            let step = surplus.step(*cached, now);
+            let step = surplus.step(*cached, || now);
             assert!(step <= STEP_PAGES);
             if step == 0 {
                 break;

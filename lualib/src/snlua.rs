@@ -182,6 +182,9 @@ fn give_up(context: &Context) {
 }
 
 /// Lua does not count external strings as garbage to come: tell it how many bytes have arrived, and let it work them off.
+///
+/// # Safety
+/// `vm` is live, and no Lua code of it runs.
 unsafe fn settle_memory(vm: *mut Vm) {
     // SAFETY: a step may run finalizers, which Lua protects; no reference is held across it.
     unsafe {

@@ -55,11 +55,13 @@ function sharedata.load(name, path)
 	skynet.call(service, "lua", "update", name, tables.token(image))
 end
 
+local MAX_PATH <const> = 200	-- longer than any image is deep
+
 -- The keys of a path. One that is nil is among them, and refused as a key: cut short there, a path would name another place.
 local function keys(path)
 	local last = 0
 	for i in pairs(path) do
-		if math.type(i) ~= "integer" or i < 1 or i > 200 then
+		if math.type(i) ~= "integer" or i < 1 or i > MAX_PATH then
 			error(("bad path (an array of keys expected, got a key %s)"):format(i), 3)
 		end
 		last = math.max(last, i)

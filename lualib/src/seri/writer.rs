@@ -160,9 +160,12 @@ impl Deref for Writer {
 #[inline(always)]
 unsafe fn copy_short(string: &[u8], to: *mut u8) {
     /// The first and the last `N` bytes, which are all if there are no more than twice as many.
+    ///
+    /// # Safety
+    /// `len` is at least `N`, and both have `len` bytes.
     #[inline(always)]
     unsafe fn ends<const N: usize>(from: *const u8, to: *mut u8, len: usize) {
-        // SAFETY: `len` is at least `N`; by the caller, both have `len` bytes.
+        // SAFETY: by the caller.
         unsafe {
             let first = from.cast::<[u8; N]>().read();
             let last = from.add(len - N).cast::<[u8; N]>().read();

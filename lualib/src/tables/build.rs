@@ -101,6 +101,9 @@ unsafe fn has_pairs(metatable: *const Table) -> bool {
 }
 
 /// The bytes of a long string; none when it is something else.
+///
+/// # Safety
+/// The value is live, and so is the string for as long as its bytes are used; a free slot.
 unsafe fn long_text<'a>(state: *mut lua_State, value: Value) -> Option<&'a [u8]> {
     // SAFETY: a free slot; a string keeps its place while Lua reaches it. Stack: unchanged in the end.
     unsafe {
@@ -111,6 +114,8 @@ unsafe fn long_text<'a>(state: *mut lua_State, value: Value) -> Option<&'a [u8]>
     }
 }
 
+/// # Safety
+/// The value is live; a free slot.
 unsafe fn type_name(state: *mut lua_State, value: Value) -> &'static str {
     // SAFETY: as above.
     unsafe {
@@ -136,6 +141,9 @@ fn too_deep() -> Failure {
 
 /// Asks for the memory that the values to come lie in, since most of the work is waiting for it: first for a value's object, then
 /// for the parts of its table, for what that holds, and for the parts of the tables in there.
+///
+/// # Safety
+/// The values are live.
 #[inline(always)]
 unsafe fn ask_ahead(following: &Following<'_, '_, Value>) {
     // SAFETY: the values are live, and so is what they hold.
@@ -212,6 +220,9 @@ enum Found {
 }
 
 /// Finds out which tables a table refers to more than once. None may refer to itself: blocks are freed when the last reference is gone.
+///
+/// # Safety
+/// The value is live.
 unsafe fn look_for_shared(
     value: Value,
     found: &mut FxHashMap<*const Table, Found>,
@@ -263,6 +274,8 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// # Safety
+    /// The value is live.
     unsafe fn value(&mut self, value: Value, depth: usize) -> Result<Item<'a>, Failure> {
         // SAFETY: the value is live, by the caller.
         unsafe {
@@ -292,6 +305,9 @@ impl<'a> Walk<'a> {
     }
 
     /// What is no data.
+    ///
+    /// # Safety
+    /// The value is live; a free slot.
     #[cold]
     unsafe fn foreign(&mut self, value: Value) -> Result<Object, Failure> {
         // SAFETY: the value is live, by the caller. Stack: unchanged in the end.
@@ -317,6 +333,8 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// # Safety
+    /// The table is live.
     unsafe fn table(&mut self, table: *const Table, depth: usize) -> Result<Item<'a>, Failure> {
         if depth > MAX_DEPTH {
             return Err(too_deep());

@@ -62,12 +62,18 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
 }
 
 /// The node's shared tables.
+///
+/// # Safety
+/// `state` has a [`Vm`], and what is given is not used when it is closed.
 unsafe fn tables<'a>(state: *mut lua_State) -> &'a Tables {
     // SAFETY: the node outlives every state of it.
     unsafe { &Vm::node_of(state).tables }
 }
 
 /// Images on their way between services of the node.
+///
+/// # Safety
+/// As for [`tables`].
 unsafe fn staged<'a>(state: *mut lua_State) -> &'a Staged {
     // SAFETY: as above.
     unsafe { &Vm::node_of(state).staged }
@@ -80,6 +86,9 @@ impl Boxed for Watch<News> {
 }
 
 /// The name at `index`.
+///
+/// # Safety
+/// There is a value, which stays there as long as the name is used.
 unsafe fn name<'a>(state: *mut lua_State, index: c_int) -> Result<&'a str, Failure> {
     // SAFETY: the string stays on the stack while the native runs. Stack: unchanged.
     unsafe {
@@ -89,6 +98,9 @@ unsafe fn name<'a>(state: *mut lua_State, index: c_int) -> Result<&'a str, Failu
 }
 
 /// The key at `index`, as `build` would take it.
+///
+/// # Safety
+/// There is a value; a free slot.
 unsafe fn key_at(state: *mut lua_State, index: c_int) -> Result<Key, Failure> {
     // SAFETY: the string is on the stack while it is copied. Stack: unchanged.
     unsafe { build::key(state, *raw::at(state, index)).map(|key| key.to_key()) }

@@ -26,6 +26,9 @@ pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[
 ];
 
 /// Hundredths of a second from the value at `index`; raises when it is no number.
+///
+/// # Safety
+/// Nothing with a destructor is alive where it may raise.
 unsafe fn delay(state: *mut lua_State, index: c_int) -> i32 {
     // SAFETY: the check may raise; nothing is owned.
     unsafe { ffi::luaL_checkinteger(state, index).clamp(0, i32::MAX.into()) as i32 }
@@ -87,6 +90,9 @@ unsafe fn enter_token(
 }
 
 /// Whether `thread` is a task that sleeps with itself as the token.
+///
+/// # Safety
+/// `vm` is live.
 unsafe fn sleeps_by_itself(vm: *mut Vm, thread: *mut lua_State) -> bool {
     // SAFETY: no Lua code runs in here.
     let tasks = unsafe { &mut (*vm).tasks };
@@ -149,6 +155,11 @@ unsafe extern "C-unwind" fn wait(state: *mut lua_State) -> c_int {
     }
 }
 
+/// Enters the running task as one that sleeps, with the token at that index, until it is woken or `ticks` are over. Gives the session to
+/// suspend it with.
+///
+/// # Safety
+/// Called by a native in a thread of its service, with nothing alive that has a destructor: it may raise.
 unsafe fn fall_asleep(state: *mut lua_State, token: c_int, ticks: Option<i32>) -> Outcome {
     // SAFETY: nothing raises after the token is entered.
     unsafe {
