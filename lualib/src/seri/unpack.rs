@@ -57,13 +57,13 @@ pub enum UnpackError {
 pub unsafe fn unpack(
     state: *mut ffi::lua_State,
     bytes: &[u8],
-    attachments: Option<Attachments<'_>>,
+    attachments: Option<&mut Attachments<'_>>,
     strings: &ExternalStrings,
     recent: RecentStrings,
 ) -> Result<c_int, UnpackError> {
     // SAFETY: by this function's contract.
     let top = unsafe { ffi::lua_gettop(state) };
-    let count = attachments.as_ref().map_or(0, ExactSizeIterator::len);
+    let count = attachments.as_ref().map_or(0, |attachments| attachments.len());
     let reader = Reader::new(bytes, count);
     let mut builder = Builder {
         state,
@@ -103,18 +103,18 @@ struct Held {
 }
 
 /// One run over a stream. Has no destructor, because Lua may jump out of it.
-struct Builder<'a> {
+struct Builder<'a, 'b> {
     state: *mut ffi::lua_State,
     reader: Reader<'a>,
     ahead: Ahead,
-    attachments: Option<Attachments<'a>>,
+    attachments: Option<&'a mut Attachments<'b>>,
     strings: &'a ExternalStrings,
     recent: RecentStrings,
 }
 
-const _: () = assert!(!std::mem::needs_drop::<Builder<'_>>());
+const _: () = assert!(!std::mem::needs_drop::<Builder<'_, '_>>());
 
-impl<'a> Builder<'a> {
+impl Builder<'_, '_> {
     /// Pushes the values up to the end of the stream.
     unsafe fn all(&mut self) -> Result<c_int, UnpackError> {
         let mut count = 0;

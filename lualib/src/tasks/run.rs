@@ -207,7 +207,7 @@ pub(super) unsafe fn unpack_delivery(
             (*vm).tasks.unpacking.push(message);
             let message = &raw const (&(*vm).tasks.unpacking)[depth];
             let strings = &raw const *(*vm).strings;
-            let attachments = match (*message).payload() {
+            let mut attachments = match (*message).payload() {
                 Payload::Shared(buf) => Some(buf.attachments()),
                 _ => (*message)
                     .block()
@@ -217,7 +217,7 @@ pub(super) unsafe fn unpack_delivery(
             let outcome = seri::unpack(
                 state,
                 (*message).bytes(),
-                attachments,
+                attachments.as_mut(),
                 &*strings,
                 (*vm).recent_strings(),
             );

@@ -349,7 +349,7 @@ unsafe extern "C-unwind" fn receive(state: *mut ffi::lua_State) -> c_int {
         match unpack(
             state,
             &*block,
-            Some((*block).attachments()),
+            Some(&mut (*block).attachments()),
             &host.strings,
             host.recent,
         ) {
