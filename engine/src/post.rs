@@ -167,7 +167,7 @@ impl Engine {
 
     #[inline]
     fn push_into(&self, cell: &ServiceCell, to: Handle, message: Message) -> Next {
-        match cell.mailbox.push(message) {
+        match cell.mailbox.push(cell.bounded.as_deref(), message) {
             Pushed::In(added) => self.next_of(cell, added),
             Pushed::Dropped(message) => Next::Answer(message, to),
             Pushed::Full(message) => Next::Full(message, counted(cell)),
@@ -178,10 +178,8 @@ impl Engine {
     pub(crate) fn is_backed_up(&self, handle: Handle) -> bool {
         let guard = epoch::pin();
         self.table().lookup(handle, &guard).is_some_and(|cell| {
-            let most = cell
-                .mailbox
-                .bounded()
-                .map_or(BACKED_UP, |bounded| bounded.capacity());
+            let bounded = cell.bounded.as_deref();
+            let most = bounded.map_or(BACKED_UP, |bounded| bounded.capacity());
             cell.waiting() >= most as u64
         })
     }
@@ -209,10 +207,8 @@ impl Engine {
             }
             Next::Answer(..) => {}
             Next::Full(message, cell) => {
-                let bounded = cell
-                    .mailbox
-                    .bounded()
-                    .expect("only a bounded mailbox is ever full");
+                let bounded = cell.bounded.as_deref();
+                let bounded = bounded.expect("only a bounded mailbox is ever full");
                 if !bounded.blocks() || on_service_thread() || !self.is_running() {
                     let reason = SendFailure::Full(cell.handle, bounded.policy());
                     return Err(SendError {

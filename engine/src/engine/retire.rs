@@ -21,6 +21,8 @@ impl Engine {
         };
         // SAFETY: the table's count is ours until the close unit carries it on.
         let cell = unsafe { cell.as_ref() };
+        // Relaxed: see `Route::to`.
+        cell.retired.store(true, Ordering::Relaxed);
         let handle = cell.handle; // in full, where the caller may have left out the harbor
         let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);

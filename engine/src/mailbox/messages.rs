@@ -1,6 +1,6 @@
 //! A mailbox: a queue of messages, bounded or not, and the state word. The rules are in [`super`].
 
-use super::bounded::{Bounded, MailboxLimit, Offered};
+use super::bounded::{Bounded, Offered};
 use super::{Added, Head, Popped, Queue, State};
 use crate::message::{EnvelopeLink, Message};
 
@@ -36,15 +36,13 @@ impl MessageQueue {
     }
 }
 
-/// A mailbox: the queue, bounded or not, and the state word. Whoever has its head empties it before it is dropped.
+/// A mailbox: the state word, and the queue. Whoever has its head empties it before it is dropped.
+///
+/// Senders write to it with each message, so what all only look at lies apart: each call is handed the queue that takes the place of
+/// this one where there is a limit, or `None`.
 pub(crate) struct Mailbox {
     pub(crate) state: State,
-    queue: Kind,
-}
-
-enum Kind {
-    Open(MessageQueue),
-    Bounded(Box<Bounded>),
+    queue: MessageQueue,
 }
 
 /// What became of a message that was pushed.
@@ -59,30 +57,24 @@ pub(crate) enum Pushed {
 }
 
 impl Mailbox {
-    pub(crate) fn new(limit: Option<MailboxLimit>) -> Mailbox {
-        let queue = match limit {
-            None => Kind::Open(MessageQueue::new()),
-            Some(limit) => Kind::Bounded(Box::new(Bounded::new(limit))),
-        };
+    pub(crate) fn new() -> Mailbox {
         Mailbox {
             state: State::starting(),
-            queue,
+            queue: MessageQueue::new(),
         }
     }
 
     /// Offers a message.
-    pub(crate) fn push(&self, message: Message) -> Pushed {
-        match &self.queue {
-            Kind::Open(queue) => {
-                queue.push(message);
-                Pushed::In(self.state.add())
-            }
-            Kind::Bounded(queue) => match queue.offer(message) {
-                Offered::Added => Pushed::In(self.state.add()),
-                // The unit of the message that went out now stands for the one that came in.
-                Offered::Replaced(message) | Offered::Dropped(message) => Pushed::Dropped(message),
-                Offered::Full(message) => Pushed::Full(message),
-            },
+    pub(crate) fn push(&self, bounded: Option<&Bounded>, message: Message) -> Pushed {
+        let Some(bounded) = bounded else {
+            self.queue.push(message);
+            return Pushed::In(self.state.add());
+        };
+        match bounded.offer(message) {
+            Offered::Added => Pushed::In(self.state.add()),
+            // The unit of the message that went out now stands for the one that came in.
+            Offered::Replaced(message) | Offered::Dropped(message) => Pushed::Dropped(message),
+            Offered::Full(message) => Pushed::Full(message),
         }
     }
 
@@ -90,19 +82,11 @@ impl Mailbox {
     ///
     /// # Safety
     /// The caller holds the service's turn, and the head that came with the mailbox.
-    pub(crate) unsafe fn pop(&self, head: &mut MessageHead) -> Popped<Message> {
-        match &self.queue {
+    pub(crate) unsafe fn pop(&self, bounded: Option<&Bounded>, head: &mut MessageHead) -> Popped<Message> {
+        match bounded {
             // SAFETY: turns do not overlap, and one happens before the next (rule 2).
-            Kind::Open(queue) => unsafe { queue.pop(head) },
-            Kind::Bounded(queue) => queue.pop().map_or(Popped::Empty, Popped::Node),
-        }
-    }
-
-    /// The queue with a limit, if it has one.
-    pub(crate) fn bounded(&self) -> Option<&Bounded> {
-        match &self.queue {
-            Kind::Open(_) => None,
-            Kind::Bounded(queue) => Some(queue),
+            None => unsafe { self.queue.pop(head) },
+            Some(bounded) => bounded.pop().map_or(Popped::Empty, Popped::Node),
         }
     }
 }

@@ -47,6 +47,8 @@ mod queue;
 mod state;
 
 #[cfg(not(loom))]
+pub(crate) use bounded::Bounded;
+#[cfg(not(loom))]
 pub use bounded::{MailboxLimit, Policy};
 #[cfg(all(test, not(loom)))]
 pub(crate) use messages::MessageQueue;

@@ -18,7 +18,7 @@ use fulmar_arena::sync::cell::UnsafeCell;
 use super::{Service, ServiceStats, SignalTarget, TurnEnd};
 use crate::engine::Engine;
 use crate::handle::{Entry, Handle};
-use crate::mailbox::{Mailbox, MailboxLimit, MessageHead, Overload, Popped};
+use crate::mailbox::{Bounded, Mailbox, MailboxLimit, MessageHead, Overload, Popped};
 use crate::message_log::MessageLogSlot;
 use crate::monitor::Slot;
 use crate::scheduler::{Meter, OwnThread};
@@ -28,7 +28,11 @@ use crate::session::Sessions;
 /// each message, what the holder of the turn writes with each, and what both do little but read are apart.
 pub(crate) struct ServiceCell {
     pub(crate) mailbox: CachePadded<Mailbox>,
+    /// Of the mailbox, if it has a limit.
+    pub(crate) bounded: Option<Box<Bounded>>,
     pub(crate) handle: Handle,
+    /// No longer in the table. For senders that do not look there.
+    pub(crate) retired: AtomicBool,
     pub(crate) lane: Lane,
     pub(crate) engine: Engine,
     pub(crate) message_log: MessageLogSlot,
@@ -87,7 +91,7 @@ impl Drop for ServiceCell {
             // SAFETY: nobody else has the cell any more.
             let head = unsafe { &mut (*run).head };
             // SAFETY: as above, and invariant 1.
-            while let Popped::Node(message) = unsafe { self.mailbox.pop(head) } {
+            while let Popped::Node(message) = unsafe { self.mailbox.pop(self.bounded.as_deref(), head) } {
                 drop(message);
             }
         });
@@ -104,7 +108,8 @@ impl ServiceCell {
         limit: Option<MailboxLimit>,
     ) -> ServiceCell {
         ServiceCell {
-            mailbox: CachePadded::new(Mailbox::new(limit)),
+            mailbox: CachePadded::new(Mailbox::new()),
+            bounded: limit.map(|limit| Box::new(Bounded::new(limit))),
             holder: CachePadded::new(Holder {
                 run: UnsafeCell::new(Run {
                     head: MessageHead::new(),
@@ -116,6 +121,7 @@ impl ServiceCell {
                 sessions: Sessions::new(),
             }),
             handle,
+            retired: AtomicBool::new(false),
             lane,
             engine,
             signal_target: Mutex::new(signal_target),

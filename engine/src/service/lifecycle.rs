@@ -140,10 +140,11 @@ impl ServiceCell {
         }
         let mut handled = 0;
         let mut in_hand = None;
+        let bounded = self.bounded.as_deref();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             while handled < batch {
                 // SAFETY: the caller holds the turn.
-                let Popped::Node(message) = (unsafe { self.mailbox.pop(&mut run.head) }) else {
+                let Popped::Node(message) = (unsafe { self.mailbox.pop(bounded, &mut run.head) }) else {
                     break;
                 };
                 handled += 1;
@@ -224,7 +225,7 @@ impl ServiceCell {
         discard(&cx, service);
         self.message_log.close(self.engine.clock());
         self.forget_signal_target();
-        if let Some(bounded) = self.mailbox.bounded() {
+        if let Some(bounded) = &self.bounded {
             bounded.close();
         }
         self.mailbox.state.close();
@@ -274,7 +275,7 @@ impl ServiceCell {
     unsafe fn pop_counted(&self) -> Message {
         let pop = |run: &mut Run| {
             // SAFETY: the caller holds the turn, and the head is the mailbox's.
-            unsafe { self.mailbox.pop(&mut run.head) }
+            unsafe { self.mailbox.pop(self.bounded.as_deref(), &mut run.head) }
         };
         for attempt in 0u32.. {
             // SAFETY: as above; nothing of the service runs in `pop`.

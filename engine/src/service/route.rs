@@ -1,6 +1,7 @@
 //! A sender's memory of where it sent to last.
 
 use fulmar_arena::sync::Arc;
+use fulmar_arena::sync::atomic::Ordering;
 
 use super::cell::ServiceCell;
 use crate::engine::Engine;
@@ -23,7 +24,9 @@ impl Route {
     #[inline]
     pub(crate) fn to(&mut self, engine: &Engine, to: Handle) -> Option<&ServiceCell> {
         let cell = self.cell.as_deref()?;
-        if cell.handle != to || !cell.engine.is_same(engine) || cell.mailbox.state.snapshot().closing {
+        // Relaxed: whoever knows that the service is retired knows it from somebody for whom the flag was set before. The state word says
+        // it too, but a look at it would take its line away from those who write to it with each message.
+        if cell.handle != to || !cell.engine.is_same(engine) || cell.retired.load(Ordering::Relaxed) {
             return None;
         }
         self.last = Some(to);

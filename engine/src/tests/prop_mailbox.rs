@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use fulmar_arena::Arena;
 use proptest::prelude::*;
 
-use crate::mailbox::{Mailbox, MailboxLimit, MessageHead, MessageQueue, Overload, Policy, Popped, Pushed};
+use crate::mailbox::{
+    Bounded, Mailbox, MailboxLimit, MessageHead, MessageQueue, Overload, Policy, Popped, Pushed,
+};
 use crate::{Body, Handle, Message, MessageType};
 
 const REQUEST: MessageType = MessageType(20);
@@ -56,18 +58,20 @@ proptest! {
         policy in prop::sample::select(vec![Policy::Reject, Policy::DropOldest, Policy::DropNewest, Policy::Block]),
         steps in prop::collection::vec((0u8..3, 1..i32::MAX), 0..100),
     ) {
-        let (mailbox, mut head) = (Mailbox::new(Some(MailboxLimit { capacity, policy })), MessageHead::new());
+        let (mailbox, mut head) = (Mailbox::new(), MessageHead::new());
+        let bounded = Bounded::new(MailboxLimit { capacity, policy });
+        let bounded = Some(&bounded);
         let mut model: VecDeque<(i32, bool)> = VecDeque::new();
         let mut added = 0;
         for (step, session) in steps {
             if step == 0 {
                 // SAFETY: this thread holds the turn of a starting service.
-                let popped = session_of(unsafe { mailbox.pop(&mut head) });
+                let popped = session_of(unsafe { mailbox.pop(bounded, &mut head) });
                 prop_assert_eq!(popped, model.pop_front().map(|(session, _)| session));
                 continue;
             }
             let reply = step == 1;
-            let pushed = mailbox.push(message(session, if reply { MessageType::RESPONSE } else { REQUEST }));
+            let pushed = mailbox.push(bounded, message(session, if reply { MessageType::RESPONSE } else { REQUEST }));
             if model.len() < capacity || reply {
                 prop_assert!(matches!(pushed, Pushed::In(_)));
                 model.push_back((session, reply));
