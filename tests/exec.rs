@@ -66,6 +66,37 @@ fn exec_ends_with_0_when_the_services_of_the_script_have_ended() {
 }
 
 #[test]
+fn exec_does_not_wait_for_what_libraries_have_started() {
+    let scratch = Scratch::new();
+    let script = r#"
+        local skynet = require "skynet"
+        local sharedata = require "skynet.sharedata"
+        local service = require "skynet.service"
+        skynet.start(function()
+            sharedata.new("names", { one = "first" })
+            local address = service.new("echo", function()
+                local skynet = require "skynet"
+                skynet.start(function()
+                    skynet.dispatch("lua", function(_, _, word)
+                        skynet.ret(skynet.pack(word))
+                        skynet.timeout(5, function()
+                            skynet.error "the last one ends"
+                            skynet.exit()
+                        end)
+                    end)
+                end)
+            end)
+            skynet.error(sharedata.query("names").one, skynet.call(address, "lua", "answer"))
+            skynet.exit()
+        end)
+    "#;
+    let ended = scratch.exec(script).end().expect_code(0);
+    for words in ["first answer", "the last one ends"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.text());
+    }
+}
+
+#[test]
 fn exec_of_a_script_without_a_start_function_ends() {
     for script in [
         "print 'only a chunk' require 'skynet'.exit()",

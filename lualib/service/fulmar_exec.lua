@@ -7,9 +7,15 @@ local arguments = table.pack(select(2, ...))
 
 local stock = {}	-- what the node itself consists of
 
+-- What libraries start for the script: these only answer, so nobody waits for their end.
+local servants = {
+	["snlua service_provider"] = true,
+	["snlua sharedatad"] = true,
+}
+
 local function is_over()
-	for address in pairs(skynet.call(".launcher", "lua", "LIST")) do
-		if not stock[address] then
+	for address, line in pairs(skynet.call(".launcher", "lua", "LIST")) do
+		if not stock[address] and not servants[line] then
 			return false
 		end
 	end

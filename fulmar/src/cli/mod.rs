@@ -37,8 +37,7 @@ enum Command {
         #[command(flatten)]
         overrides: Overrides,
     },
-    /// Run one Lua script as a service, without a config; ends when its services have ended, stock services that it uses included, or by
-    /// `skynet.abort()`.
+    /// Run one Lua script as a service, without a config; ends when the services that came of it have ended, or by `skynet.abort()`.
     Exec {
         #[command(flatten)]
         overrides: Overrides,
