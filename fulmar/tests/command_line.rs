@@ -351,7 +351,17 @@ fn data_builds_shows_and_compares_tables() {
             json,
             ("bad.lua", "return { f = print }"),
             ("text.lua", "return 1"),
+            ("empty.lua", "local unused = 1"),
+            (
+                "globals.lua",
+                "sword = { price = 3 } size = math.max(2, sword.price)",
+            ),
         ],
+    );
+    let said = place.fulmar(&["data", "show", "globals.lua"]);
+    assert!(
+        said.out.contains("price  3") && said.out.contains("size  3"),
+        "{said:?}"
     );
     let said = place.fulmar(&["data", "build", "items.lua"]);
     assert_eq!(said.status, Some(0), "{said:?}");
@@ -373,6 +383,7 @@ fn data_builds_shows_and_compares_tables() {
     let refused = [
         (["data", "build", "bad.lua"], "function cannot be shared, at [.f]"),
         (["data", "build", "text.lua"], "Not a table"),
+        (["data", "build", "empty.lua"], "Not a table"),
         (["data", "show", "none.json"], "cannot read none.json"),
         (["data", "build", "items.fulmar"], "would replace itself"),
     ];

@@ -39,8 +39,8 @@ impl fmt::Display for DataError {
 
 impl std::error::Error for DataError {}
 
-/// Runs a Lua source in a state of its own, with the standard libraries, and builds the table that it returns. A source that is
-/// nothing but data is read without running it.
+/// Runs a Lua source in a state of its own, with the standard libraries, and builds the table that it returns; when it returns nothing,
+/// the table of the globals that it sets, as `sharedata` does. A source that is nothing but data is read without running it.
 ///
 /// # Errors
 /// When it does not run, or returns what cannot be shared.
@@ -53,19 +53,31 @@ pub fn image_of_lua(store: &Store, source: &[u8], name: &str) -> Result<Image, D
 
 pub(crate) fn run(store: &Store, source: &[u8], name: &str) -> Result<Image, DataError> {
     let lua = Lua::new();
-    let result: Value = lua
-        .load(source)
-        .set_name(format!("@{name}"))
-        .set_mode(mlua::chunk::ChunkMode::Text)
-        .eval()
-        .map_err(|error| DataError::Lua(error.to_string()))?;
-    match result {
+    let root = root(&lua, source, name).map_err(|error| DataError::Lua(error.to_string()))?;
+    match root {
         Value::Table(root) => {
             let items = items(store, &root, "", 1)?;
             store.image(items).map_err(DataError::Build)
         }
         other => Err(DataError::NotATable(other.type_name())),
     }
+}
+
+/// What a source returns, or else the globals that it sets, if it sets any.
+fn root(lua: &Lua, source: &[u8], name: &str) -> mlua::Result<Value> {
+    let (own, outer) = (lua.create_table()?, lua.create_table()?);
+    outer.raw_set("__index", lua.globals())?;
+    own.set_metatable(Some(outer))?;
+    let result: Value = lua
+        .load(source)
+        .set_name(format!("@{name}"))
+        .set_mode(mlua::chunk::ChunkMode::Text)
+        .set_environment(own.clone())
+        .eval()?;
+    if result.is_nil() && !own.is_empty() {
+        return Ok(Value::Table(own));
+    }
+    Ok(result)
 }
 
 fn items(store: &Store, table: &Table, path: &str, depth: usize) -> Result<Items<'static>, DataError> {

@@ -11,7 +11,8 @@ use fulmar_sharedata::{Damaged, Image, KeyRef, Store, Table, Value};
 
 use super::report::{Failure, Paint};
 
-/// What to do with shared tables. A file is Lua that returns a table (.lua), JSON (.json), or an image.
+/// What to do with shared tables. A file is Lua that returns a table or sets globals (.lua), JSON, where null is no entry (.json), or an
+/// image.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make an image, a file that programs read in place.
