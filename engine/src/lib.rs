@@ -76,7 +76,8 @@ mod public {
     };
     pub use crate::random::Random;
     pub use crate::service::{
-        Context, Module, Notice, Placement, Route, Service, ServiceOptions, ServiceStats, SignalTarget,
+        Context, Module, Notice, Placement, Request, Route, Service, ServiceOptions, ServiceStats,
+        SignalTarget,
     };
     pub use crate::session::SessionBlock;
 }

@@ -82,6 +82,8 @@ pub(crate) struct Counters {
     pub(crate) turn_began_ns: AtomicU64,
     /// Not counted for the end of the engine: the harbor service.
     pub(crate) uncounted: AtomicBool,
+    /// Source and session of the last message that a [`Request`](super::Request) was made of, which answers for itself.
+    taken_on: AtomicU64,
 }
 
 impl Drop for ServiceCell {
@@ -182,7 +184,24 @@ unsafe impl Sync for ServiceCell {}
 // SAFETY: as above; nothing in it is tied to a thread.
 unsafe impl Send for ServiceCell {}
 
+/// A request among those of all services; never 0, for its session is not.
+fn name_of(source: Handle, session: i32) -> u64 {
+    u64::from(source.bits()) << 32 | u64::from(session.cast_unsigned())
+}
+
 impl Counters {
+    /// A request answers for itself from now on.
+    pub(super) fn take_on(&self, source: Handle, session: i32) {
+        // Relaxed: read in the turn that the message is handled in.
+        self.taken_on.store(name_of(source, session), Ordering::Relaxed);
+    }
+
+    /// Whether this was the last one that does.
+    pub(super) fn has_taken_on(&self, source: Handle, session: i32) -> bool {
+        // Relaxed: as above.
+        self.taken_on.load(Ordering::Relaxed) == name_of(source, session)
+    }
+
     fn new() -> Counters {
         Counters {
             closing: AtomicBool::new(false),
@@ -193,6 +212,7 @@ impl Counters {
             cpu_ns: AtomicU64::new(0),
             turn_began_ns: AtomicU64::new(0),
             uncounted: AtomicBool::new(false),
+            taken_on: AtomicU64::new(0),
         }
     }
 }

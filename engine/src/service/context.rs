@@ -10,6 +10,7 @@ use fulmar_arena::{BufMut, LoanError};
 
 use super::cell::ServiceCell;
 use super::notice::Notice;
+use super::request::Request;
 use super::route::Route;
 use crate::engine::Engine;
 use crate::error::{SendError, SendFailure};
@@ -99,6 +100,62 @@ impl Context {
         let mut block = self.loan(bytes.len())?;
         block.copy_from_slice(bytes);
         Ok(Body::Block(block))
+    }
+
+    /// Takes a request on, to answer it now or later; `None` when the message wants no answer. What it is dropped with, the end of the
+    /// service or its panic included, its requester gets an error.
+    ///
+    /// ```
+    /// use fulmar_engine::{Body, Context, Engine, Message, MessageType, Request, Service, ServiceOptions, StartError};
+    ///
+    /// /// Answers when there are two who ask.
+    /// #[derive(Default)]
+    /// struct Pair(Vec<Request>);
+    ///
+    /// impl Service for Pair {
+    ///     fn receive(&mut self, cx: &Context, message: Message) {
+    ///         self.0.extend(cx.request(&message));
+    ///         if self.0.len() == 2 {
+    ///             for request in self.0.drain(..) {
+    ///                 // Who has gone in the meantime needs no answer.
+    ///                 let _ = request.answer(Body::Empty);
+    ///             }
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// /// Asks twice, and ends the engine's work with the second answer.
+    /// struct Asker(fulmar_engine::Handle);
+    ///
+    /// impl Service for Asker {
+    ///     fn start(&mut self, cx: &Context, _args: &str) -> Result<(), StartError> {
+    ///         for session in 1..=2 {
+    ///             cx.send(self.0, MessageType(20), session, Body::Empty)?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///     fn receive(&mut self, cx: &Context, message: Message) {
+    ///         assert_eq!(message.message_type(), MessageType::RESPONSE);
+    ///         if message.session() == 2 {
+    ///             cx.engine().abort();
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let engine = Engine::builder().build()?;
+    /// let pair = engine.spawn(Pair::default(), ServiceOptions::default())?;
+    /// engine.spawn(Asker(pair), ServiceOptions::default())?;
+    /// engine.start();
+    /// engine.wait();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn request(&self, message: &Message) -> Option<Request> {
+        let request = Request::of(self.engine(), self.handle(), message)?;
+        self.cell
+            .holder
+            .counters
+            .take_on(request.source(), request.session());
+        Some(request)
     }
 
     /// Tells the service named `.launcher`, if there is one, that this service does not start or is gone without a word: whoever waits for

@@ -197,6 +197,7 @@ impl ServiceCell {
         if let Some((source, session, message_type)) = in_hand
             && session != 0
             && !message_type.is_reply()
+            && !self.holder.counters.has_taken_on(source, session)
         {
             self.engine.answer_error(self.handle, source, session);
         }

@@ -13,11 +13,13 @@
 //! * It ends when it or somebody else retires its handle. Sends to it fail from then on; the message in hand is finished, `stop`
 //!   runs, the value is dropped, and whatever is still in the mailbox is answered with an error.
 //! * A panic ends the service, not the engine: it is logged, and whoever waits for the message in hand gets an error.
+//! * A request that is not answered at once is [taken on](Context::request): then its requester gets an answer or an error, come what may.
 
 mod cell;
 mod context;
 mod lifecycle;
 mod notice;
+mod request;
 mod route;
 
 use std::sync::Arc;
@@ -26,6 +28,7 @@ pub(crate) use cell::{Counters, Lane, ServiceCell, Task};
 pub use context::{Context, ServiceStats};
 pub(crate) use lifecycle::TurnEnd;
 pub use notice::Notice;
+pub use request::Request;
 pub use route::Route;
 
 use crate::error::StartError;

@@ -7,7 +7,7 @@ use fulmar_arena::{Arena, ArenaConfig, BODY_OFFSET};
 
 use super::probe::Probe;
 use crate::{
-    Body, Context, Engine, Handle, LaunchError, Message, MessageType, Module, SendFailure, Service,
+    Body, Context, Engine, Handle, LaunchError, Message, MessageType, Module, Request, SendFailure, Service,
     ServiceOptions, StartError,
 };
 
@@ -165,6 +165,45 @@ fn a_panic_ends_the_service_and_nothing_else() {
         "its state is not trusted with a goodbye"
     );
     assert!(!engine.is_live(victim));
+}
+
+#[test]
+fn requests_that_were_taken_on_are_answered_once_whatever_becomes_of_the_service() {
+    struct Keeper(Vec<Request>);
+    impl Service for Keeper {
+        fn receive(&mut self, cx: &Context, message: Message) {
+            self.0.extend(cx.request(&message));
+            match message.bytes() {
+                b"panic" => panic!("as told"),
+                b"exit" => cx.exit(),
+                b"answer" => {
+                    let first = self.0.remove(0);
+                    first.answer(Body::Empty).expect("the probe lives");
+                }
+                _ => {}
+            }
+        }
+    }
+    let (response, error) = (MessageType::RESPONSE, MessageType::ERROR);
+    for end in ["panic", "exit"] {
+        let engine = engine();
+        let probe = Probe::spawn(&engine);
+        let keeper = engine
+            .spawn(Keeper(Vec::new()), ServiceOptions::default())
+            .unwrap();
+        for (session, text) in [(0, "keep"), (1, "keep"), (2, "keep"), (3, "answer"), (4, end)] {
+            ask(&probe, keeper, session, text).unwrap();
+        }
+        engine.run_until_idle();
+        let mut seen = got(&probe);
+        seen.sort_by_key(|(_, session, _)| *session);
+        let expected = [(response, 1), (error, 2), (error, 3), (error, 4)];
+        assert_eq!(
+            seen,
+            expected.map(|(kind, session)| (kind, session, keeper)),
+            "{end}"
+        );
+    }
 }
 
 /// An engine with 8 MiB for messages.
