@@ -10,12 +10,14 @@ use crate::post::counted;
 
 /// The way to a service that one sender keeps sending to: spares each send the look-up of the handle, and the pin that it takes.
 ///
-/// It is found at the second send in a row to the same service, so that who sends to many pays nothing for it. Until it finds another it
-/// keeps the service's shell, and with it the engine. See [`Context::send_along`](super::Context::send_along).
+/// It is found when some sends in a row went to the same service, so that who sends to many in turn pays nothing for it. Until it finds
+/// another it keeps the service's shell, and with it the engine. See [`Context::send_along`](super::Context::send_along).
 #[derive(Default)]
 pub struct Route {
     /// Whom the last send was for.
     last: Option<Handle>,
+    /// How many before it were for the same, without the route.
+    in_a_row: u32,
     cell: Option<Arc<ServiceCell>>,
 }
 
@@ -35,11 +37,19 @@ impl Route {
 
     /// Takes note of a service that was found for `to`, while its finder is pinned. Hands out what it kept, to be dropped behind the pin.
     pub(crate) fn note(&mut self, to: Handle, cell: &ServiceCell) -> Option<Arc<ServiceCell>> {
-        if self.last == Some(to) {
-            self.cell.replace(counted(cell))
-        } else {
+        if self.last != Some(to) {
             self.last = Some(to);
-            None
+            self.in_a_row = 0;
+            return None;
         }
+        self.in_a_row += 1;
+        if self.in_a_row < SENDS_IN_A_ROW {
+            return None;
+        }
+        self.cell.replace(counted(cell))
     }
 }
+
+/// Sends after which a route pays. Two in a row are common among many: an answer lets its receiver run next, who asks the same service
+/// again.
+const SENDS_IN_A_ROW: u32 = 4;

@@ -24,15 +24,16 @@ fn a_route_follows_its_sender() {
     let engine = engine();
     let [sender, one, two] = std::array::from_fn(|_| Probe::spawn(&engine));
     let mut route = Route::default();
-    for (session, to) in [&one, &one, &one, &two, &one, &two, &two, &one]
-        .iter()
-        .enumerate()
-    {
-        send(&sender, &mut route, to.handle(), session as i32).unwrap();
+    let stretches = [(&one, 8), (&two, 1), (&one, 1), (&two, 8), (&one, 2)];
+    let receivers = stretches
+        .into_iter()
+        .flat_map(|(to, sends)| std::iter::repeat_n(to, sends));
+    for (session, to) in (1..).zip(receivers) {
+        send(&sender, &mut route, to.handle(), session).unwrap();
     }
     engine.run_until_idle();
-    assert_eq!(sessions(&one), [0, 1, 2, 4, 7]);
-    assert_eq!(sessions(&two), [3, 5, 6]);
+    assert_eq!(sessions(&one), [1, 2, 3, 4, 5, 6, 7, 8, 10, 19, 20]);
+    assert_eq!(sessions(&two), [9, 11, 12, 13, 14, 15, 16, 17, 18]);
 }
 
 #[test]
@@ -41,14 +42,14 @@ fn a_route_does_not_lead_to_the_dead() {
     let [sender, receiver] = std::array::from_fn(|_| Probe::spawn(&engine));
     let to = receiver.handle();
     let mut route = Route::default();
-    (1..=3).for_each(|session| send(&sender, &mut route, to, session).unwrap());
+    (1..=8).for_each(|session| send(&sender, &mut route, to, session).unwrap());
     engine.run_until_idle();
     assert!(engine.retire(to));
     // Before and after its closing turn.
-    assert_eq!(send(&sender, &mut route, to, 4), Err(SendFailure::Dead(to)));
+    assert_eq!(send(&sender, &mut route, to, 9), Err(SendFailure::Dead(to)));
     engine.run_until_idle();
-    assert_eq!(send(&sender, &mut route, to, 5), Err(SendFailure::Dead(to)));
-    assert_eq!(sessions(&receiver), [1, 2, 3]);
+    assert_eq!(send(&sender, &mut route, to, 10), Err(SendFailure::Dead(to)));
+    assert_eq!(sessions(&receiver), [1, 2, 3, 4, 5, 6, 7, 8]);
     assert_eq!(sessions(&sender), []);
 }
 
@@ -59,14 +60,14 @@ fn a_route_of_one_engine_is_none_of_another() {
     let receivers = engines.each_ref().map(Probe::spawn);
     assert_eq!(receivers[0].handle(), receivers[1].handle());
     let mut route = Route::default();
-    for session in 1..=3 {
+    for session in 1..=8 {
         for (sender, receiver) in senders.iter().zip(&receivers) {
             send(sender, &mut route, receiver.handle(), session).unwrap();
         }
     }
     engines.iter().for_each(Engine::run_until_idle);
     for receiver in &receivers {
-        assert_eq!(sessions(receiver), [1, 2, 3]);
+        assert_eq!(sessions(receiver), [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }
 
@@ -75,16 +76,16 @@ fn a_route_to_a_full_mailbox_gives_the_message_back() {
     let engine = engine();
     let sender = Probe::spawn(&engine);
     let limit = MailboxLimit {
-        capacity: 2,
+        capacity: 8,
         policy: Policy::Reject,
     };
     let receiver = Probe::spawn_with(&engine, ServiceOptions::default().mailbox(limit));
     let (to, mut route) = (receiver.handle(), Route::default());
-    (1..=2).for_each(|session| send(&sender, &mut route, to, session).unwrap());
+    (1..=8).for_each(|session| send(&sender, &mut route, to, session).unwrap());
     assert!(matches!(
-        send(&sender, &mut route, to, 3),
+        send(&sender, &mut route, to, 9),
         Err(SendFailure::Full(..))
     ));
     engine.run_until_idle();
-    assert_eq!(sessions(&receiver), [1, 2]);
+    assert_eq!(sessions(&receiver), [1, 2, 3, 4, 5, 6, 7, 8]);
 }
