@@ -1,5 +1,6 @@
-//! `skynet.memory`: what the node's arena holds, in all and by service.
+//! `skynet.memory`: what the node's services hold, in all and each: Lua heaps and blocks of the arena.
 
+use std::collections::BTreeMap;
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
@@ -32,12 +33,27 @@ pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
     }
 }
 
+/// Bytes by service: its heap as of its last turn, and its blocks. Blocks of services that are gone go by their old handles.
+fn by_service(vm: &Vm) -> BTreeMap<u32, usize> {
+    let engine = vm.context.engine();
+    let heaps = engine
+        .handles()
+        .into_iter()
+        .map(|handle| (handle.bits(), engine.heap_bytes(handle)));
+    let mut bytes: BTreeMap<u32, usize> = heaps.filter(|(_, bytes)| *bytes > 0).collect();
+    for (owner, blocks) in vm.arena.bytes_by_owner() {
+        *bytes.entry(owner).or_default() += blocks;
+    }
+    bytes
+}
+
 native! {
-    /// `total() -> bytes` in live blocks of the arena.
+    /// `total() -> bytes` in heaps and blocks.
     fn total(state) {
         // SAFETY: pushes an integer.
         unsafe {
-            ffi::lua_pushinteger(state, (*Vm::of(state)).arena.stats().live_bytes as ffi::lua_Integer);
+            let total: usize = by_service(&*Vm::of(state)).values().sum();
+            ffi::lua_pushinteger(state, total as ffi::lua_Integer);
             Ok(1)
         }
     }
@@ -59,7 +75,7 @@ native! {
     fn info(state) {
         // SAFETY: the figures move into Lua's own memory before a table is made. Stack: one result.
         unsafe {
-            let pairs = (*Vm::of(state)).arena.bytes_by_owner();
+            let pairs: Vec<(u32, usize)> = by_service(&*Vm::of(state)).into_iter().collect();
             let count = pairs.len();
             let copy = {
                 // A memory error here would lose `pairs`; it is bounded by the number of services.
@@ -81,14 +97,14 @@ native! {
 }
 
 native! {
-    /// `current() -> bytes` of this service's blocks.
+    /// `current() -> bytes` of this service: its heap, as it is now, and its blocks.
     fn current(state) {
         // SAFETY: pushes an integer.
         unsafe {
             let vm = Vm::of(state);
             let me = (*vm).context.handle().bits();
-            let bytes: usize = (*vm).arena.bytes_by_owner().iter().filter(|(owner, _)| *owner == me).map(|pair| pair.1).sum();
-            ffi::lua_pushinteger(state, bytes as ffi::lua_Integer);
+            let blocks: usize = (*vm).arena.bytes_by_owner().iter().filter(|(owner, _)| *owner == me).map(|pair| pair.1).sum();
+            ffi::lua_pushinteger(state, ((*vm).heap_bytes() + blocks) as ffi::lua_Integer);
             Ok(1)
         }
     }
@@ -102,7 +118,7 @@ native! {
             let vm = Vm::of(state);
             (*vm).context.log("dump all service mem:");
             let mut sum = 0;
-            for (owner, bytes) in (*vm).arena.bytes_by_owner() {
+            for (owner, bytes) in by_service(&*vm) {
                 sum += bytes;
                 let handle = Handle::from_bits(owner);
                 (*vm).context.log(format!("{handle} -> {}kb {}b", bytes >> 10, bytes % 1024));

@@ -27,6 +27,8 @@ pub(crate) struct SignalState {
     pending: AtomicBool,
     /// Bytes of the Lua heap at the end of the last turn.
     heap_bytes: AtomicUsize,
+    /// Its command line.
+    line: OnceLock<Box<str>>,
 }
 
 thread_local! {
@@ -35,6 +37,12 @@ thread_local! {
 }
 
 impl SignalState {
+    /// Sets what the service is called.
+    pub(crate) fn call(&self, line: &str) {
+        // Only its start does, once.
+        let _ = self.line.set(line.into());
+    }
+
     /// Publishes the size of the heap for whoever asks from another thread.
     pub(crate) fn publish(&self, heap_bytes: usize) {
         // Relaxed: a figure for people; nothing is read by it.
@@ -65,6 +73,15 @@ impl SignalTarget for SignalState {
             }
             _ => {}
         }
+    }
+
+    fn name(&self) -> Option<String> {
+        self.line.get().map(|line| line.to_string())
+    }
+
+    fn heap_bytes(&self) -> usize {
+        // Relaxed: as in `publish`.
+        self.heap_bytes.load(Ordering::Relaxed)
     }
 }
 

@@ -43,6 +43,7 @@ unsafe impl Send for LuaService {}
 
 impl Service for LuaService {
     fn start(&mut self, context: &Context, arguments: &str) -> Result<(), StartError> {
+        self.signal.call(arguments);
         let line = context
             .bytes(arguments.as_bytes())
             .map_err(|error| StartError::new(error.to_string()))?;
@@ -141,10 +142,13 @@ impl LuaService {
                 ffi::lua_gc(main, ffi::LUA_GCINC);
             }
             ffi::lua_gc(main, ffi::LUA_GCGEN);
-            tasks::start_forks(vm);
             settle_memory(vm);
+            // What it has forked starts with its first message; a script that gets none has nothing else to run it.
             if !(*vm).tasks.listens() {
                 let is_script = (*vm).node.is_script(start.line());
+                if is_script {
+                    tasks::start_forks(vm);
+                }
                 self.end_deaf(context, is_script);
             }
         }
@@ -166,10 +170,11 @@ impl LuaService {
     }
 }
 
-/// Says why a script cannot start: on standard error when it is the one that would write the log.
+/// Says why a script cannot start: on standard error when it is the one that would write the log, or that one has gone.
 fn complain(context: &Context, why: &[u8]) {
     let line = [b"lua loader error : ", why].concat();
-    if context.engine().names().query("logger") == Some(context.handle()) {
+    let logger = context.engine().names().query("logger");
+    if logger.is_none_or(|logger| logger == context.handle()) {
         eprintln!("{} {}", context.handle(), String::from_utf8_lossy(&line));
     }
     context.log(line);

@@ -69,6 +69,8 @@ struct Inner {
     hooks: Mutex<Vec<Hook>>,
     /// Errors and expired timers that found no room in the arena.
     debts: Debts,
+    /// Retired services that another thread was in a message of, until they end.
+    overdue: Mutex<Vec<Arc<ServiceCell>>>,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -112,6 +114,12 @@ impl Engine {
         };
         target.signal(&crate::service::Context::new(cell), number);
         true
+    }
+
+    /// What a service says that it holds beside blocks of the arena ([`SignalTarget::heap_bytes`](crate::SignalTarget::heap_bytes)).
+    pub fn heap_bytes(&self, handle: Handle) -> usize {
+        let target = self.cell(handle).and_then(|cell| cell.signal_target());
+        target.map_or(0, |target| target.heap_bytes())
     }
 
     /// Calls `f` with the POSIX thread that runs a service now, if one does. The thread does not end before `f` returns, but the
@@ -284,15 +292,42 @@ impl Engine {
             .collect()
     }
 
-    /// Reports a message that does not end.
+    /// Reports a message that does not end, with the name of the service that is in it. One that is retired already has nobody who could
+    /// stop it, and somebody may wait for its end: it gets signal 0.
     pub(crate) fn report_endless(&self, source: Handle, destination: Handle, version: u64) {
-        if let Some(cell) = self.cell(destination) {
+        let live = self.cell(destination);
+        if let Some(cell) = &live {
             cell.holder.counters.endless.store(true, Ordering::Relaxed); // Relaxed: a flag for people
         }
+        let overdue = || {
+            self.overdue()
+                .iter()
+                .find(|cell| cell.handle == destination)
+                .cloned()
+        };
+        let is_live = live.is_some();
+        let cell = live.or_else(overdue);
+        let target = cell.as_ref().and_then(|cell| cell.signal_target());
+        let name = target.as_ref().and_then(|target| target.name());
+        let name = name.map(|name| format!(" : {name}")).unwrap_or_default();
         self.log(
             Handle::SYSTEM,
-            format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version})"),
+            format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version}){name}"),
         );
+        if let (false, Some(cell), Some(target)) = (is_live, cell, target) {
+            target.signal(&crate::service::Context::new(cell), 0);
+        }
+    }
+
+    /// Whether another thread than this one is in a message of a service.
+    fn is_at_work_elsewhere(&self, handle: Handle) -> bool {
+        let me = std::thread::current().id();
+        let threads = self.threads();
+        let mut all = threads.fixed.iter().chain(&threads.own);
+        all.any(|thread| {
+            let slot = thread.slot.as_ref();
+            slot.is_some_and(|slot| slot.destination() == handle) && thread.join.thread().id() != me
+        })
     }
 
     /// Applies `f` to the message log of a service.
@@ -335,6 +370,10 @@ impl Engine {
 
     pub(crate) fn debts(&self) -> &Debts {
         &self.0.debts
+    }
+
+    fn overdue(&self) -> MutexGuard<'_, Vec<Arc<ServiceCell>>> {
+        self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {

@@ -75,6 +75,10 @@ impl Handle {
     /// Like C's `strtoul`, what follows the digits is ignored and no digits read as zero.
     pub fn parse(text: impl AsRef<[u8]>) -> Option<Handle> {
         let digits = text.as_ref().strip_prefix(b":")?;
+        let digits = match digits {
+            [b'0', b'x' | b'X', digits @ ..] => digits,
+            digits => digits,
+        };
         digits
             .iter()
             .map_while(|digit| char::from(*digit).to_digit(16))

@@ -100,10 +100,21 @@ pub trait Service: Send {
     }
 }
 
-/// The part of a service that signals reach, from any thread and while the service runs.
+/// The part of a service that can be reached from any thread and while the service runs: by signals, and by who asks what it is called
+/// and what it holds.
 pub trait SignalTarget: Send + Sync {
     /// Takes signal `number`. `cx` is the context of the service that is signalled.
     fn signal(&self, cx: &Context, number: i32);
+
+    /// What people call the service, for the report of an endless loop.
+    fn name(&self) -> Option<String> {
+        None
+    }
+
+    /// Bytes that the service holds beside blocks of the arena, as far as it knows.
+    fn heap_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Makes services by name: what [`Engine::launch`](crate::Engine::launch) and the LAUNCH command start.

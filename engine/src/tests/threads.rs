@@ -349,6 +349,59 @@ fn an_endless_message_is_reported_and_can_be_interrupted() {
 }
 
 #[test]
+fn a_killed_service_that_loops_is_interrupted_and_its_caller_told() {
+    struct Endless(Arc<AtomicBool>);
+    impl Service for Endless {
+        fn receive(&mut self, _cx: &Context, _message: Message) {
+            while !self.0.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+            panic!("interrupted");
+        }
+        fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
+            Some(Arc::new(Interrupt(Arc::clone(&self.0))))
+        }
+    }
+    struct Interrupt(Arc<AtomicBool>);
+    impl SignalTarget for Interrupt {
+        fn signal(&self, _cx: &Context, number: i32) {
+            assert_eq!(number, 0);
+            self.0.store(true, Ordering::Relaxed);
+        }
+        fn name(&self) -> Option<String> {
+            Some("looper".to_owned())
+        }
+    }
+    let engine = Engine::builder()
+        .threads(2)
+        .endless_after(Duration::from_millis(1))
+        .build()
+        .unwrap();
+    let (tell, told) = mpsc::channel();
+    let lines = tell.clone();
+    let log = Each(move |_: &Context, line: Message| {
+        let _ = lines.send(String::from_utf8(line.bytes().to_vec()).unwrap()); // the test may have heard enough
+    });
+    let asker = Each(move |_: &Context, message: Message| {
+        tell.send(format!("{:?} {}", message.message_type(), message.session()))
+            .unwrap();
+    });
+    let place = |worker| ServiceOptions::default().placement(Placement::Worker(worker));
+    let log = engine.spawn(log, place(0)).unwrap();
+    engine.names().register("logger", log);
+    let asker = engine.spawn(asker, place(0)).unwrap();
+    let endless = engine.spawn(Endless(Arc::default()), place(1)).unwrap();
+    engine.start();
+    engine.send(asker, endless, REQUEST, 5, Body::Empty).unwrap();
+    let reported = told.recv().unwrap();
+    assert!(reported.ends_with(" : looper"), "{reported}");
+    assert!(engine.retire(endless));
+    let answer = format!("{:?} 5", MessageType::ERROR);
+    while told.recv().unwrap() != answer {}
+    end(&engine);
+}
+
+#[test]
 fn a_shutdown_does_not_wait_for_the_stuck() {
     let engine = engine(2);
     let release = Arc::new(Barrier::new(2));

@@ -12,11 +12,11 @@ function memory.total() end
 ---@return integer
 function memory.block() end
 
---- Bytes by service.
+--- Bytes by service: its Lua heap at the end of its last turn, and its blocks of messages.
 ---@return table<skynet.handle, integer>
 function memory.info() end
 
---- Bytes of this service.
+--- Bytes of this service: its Lua heap, and its blocks of messages.
 ---@return integer
 function memory.current() end
 
