@@ -8,6 +8,7 @@ local M = {
 
 -- skynet.newservice for a service with a place of its own or a mailbox that holds only so much.
 function M.newservice(options, name, ...)
+	core.check(options)
 	return skynet.call(".launcher", "lua", "PLACE", options, name, ...)
 end
 

@@ -57,7 +57,9 @@ function command.UPDATE(...)
 	local path = table.pack(...)
 	local value = path[path.n]
 	path.n = path.n - 1
-	assert(path.n > 0, "a value needs a key")
+	if path.n <= 0 then	-- no value, so nothing but a question
+		return skynet.retpack(root[value])
+	end
 	local node = root
 	for i = 1, path.n - 1 do
 		local child = node[path[i]]
@@ -73,6 +75,9 @@ function command.UPDATE(...)
 	node[path[path.n]] = value
 	if value ~= nil then
 		wake(path, value)
+	end
+	if old == nil then
+		return skynet.ret()
 	end
 	skynet.retpack(old)
 end

@@ -29,6 +29,9 @@ skynet.start(function()
 	stock[skynet.address(skynet.self())] = true
 	local ok, err = pcall(skynet.newservice, name, table.unpack(arguments, 1, arguments.n))
 	if not ok then
+		if not skynet.localname ".launcher" then
+			return	-- the script has ended the node before it had started
+		end
 		skynet.error(("cannot start %s: %s"):format(name, err))
 		skynet.setenv("fulmar_exec_failed", "true")
 		skynet.abort()

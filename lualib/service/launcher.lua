@@ -41,8 +41,8 @@ end
 -- A Lua service with options; see the module fulmar.
 function command.PLACE(source, session, options, ...)
 	local function start(_, args)
-		local handle, reason = require "fulmar.core".launch(options, args)
-		return handle or skynet.error(reason)
+		local ok, handle, reason = pcall(require "fulmar.core".launch, options, args)
+		return ok and handle or skynet.error(reason or handle)
 	end
 	launch(source, session, start, "snlua", ...)
 	return DETACHED

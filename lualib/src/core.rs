@@ -118,7 +118,6 @@ unsafe fn send_at(state: *mut lua_State, source: Option<Handle>, kind: MessageTy
         } else {
             Some(ffi::luaL_checkinteger(state, index) as i32)
         };
-        ffi::lua_settop(state, index + 2);
         let body = take_body(vm, state, index + 1)?;
         let to = destination(state, 1)?;
         let session = asked.unwrap_or_else(|| (*vm).new_session());
@@ -139,14 +138,16 @@ native! {
 }
 
 native! {
-    /// `redirect(addr, source, type, session, msg [, sz])`
+    /// `redirect(addr, source, type, session, msg [, sz]) -> session | false | nothing`: source 0 is the service itself.
     fn redirect(state) {
         // SAFETY: see `send_at`.
         unsafe {
             let source = Handle::from_bits(ffi::luaL_checkinteger(state, 2) as u32);
             let kind = message_type(state, 3);
-            ffi::luaL_checkinteger(state, 4);
-            send_at(state, Some(source), kind, 4)
+            if ffi::lua_isnil(state, 4) == 0 {
+                ffi::luaL_checkinteger(state, 4);
+            }
+            send_at(state, (!source.is_system()).then_some(source), kind, 4)
         }
     }
 }
@@ -294,7 +295,7 @@ pub(crate) unsafe fn with_block(
         let data = light.unwrap_or_else(|| ffi::lua_touserdata(state, index));
         let data = data.cast::<u8>().cast_const();
         let len = raw::argument(state, index + 1).as_integer();
-        let len = len.unwrap_or_else(|| ffi::luaL_optinteger(state, index + 1, 0));
+        let len = len.unwrap_or_else(|| ffi::luaL_checkinteger(state, index + 1));
         if data.is_null() {
             return if len == 0 {
                 read(&[])
@@ -313,11 +314,11 @@ pub(crate) unsafe fn with_block(
 }
 
 native! {
-    /// `tostring(msg, sz) -> string`
+    /// `tostring(msg, sz) -> string | nothing`: nothing for nil. An empty message is a null pointer, and an empty string.
     fn tostring(state) {
         // SAFETY: the bytes belong to a block or a string. Stack: one result.
         unsafe {
-            if ffi::lua_touserdata(state, 1).is_null() && ffi::lua_type(state, 1) != ffi::LUA_TSTRING {
+            if ffi::lua_isnoneornil(state, 1) != 0 {
                 return Ok(0);
             }
             with_bytes(state, |bytes| {
@@ -391,6 +392,7 @@ native! {
         unsafe {
             let message = raw::argument(state, 1);
             if let Some(data) = message.as_light() {
+                ffi::luaL_checkinteger(state, 2);
                 if !data.is_null() {
                     (*Vm::of(state)).reclaim(data.cast()).map_err(|error| error.to_string())?;
                 }

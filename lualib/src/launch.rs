@@ -12,7 +12,7 @@ use crate::snlua::LuaService;
 use crate::stack::{self, native};
 use crate::vm::Vm;
 
-const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"launch", launch)];
+const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[(c"launch", launch), (c"check", check)];
 
 /// Opens the module.
 pub(crate) unsafe extern "C-unwind" fn open(state: *mut lua_State) -> c_int {
@@ -30,9 +30,7 @@ native! {
         // SAFETY: everything that may raise comes before anything is owned, but for the text of a refusal, which moves into
         // the service's memory first. Stack: at most two results.
         unsafe {
-            ffi::luaL_checktype(state, 1, ffi::LUA_TTABLE);
-            let placement = placement(state)?;
-            let mailbox = mailbox(state)?;
+            let (placement, mailbox) = options(state)?;
             let words = ffi::lua_gettop(state);
             for index in 2..=words {
                 ffi::luaL_checklstring(state, index, ptr::null_mut());
@@ -61,6 +59,61 @@ native! {
                 }
             }
         }
+    }
+}
+
+native! {
+    /// `check(options)`: raises what `launch` would say of them.
+    fn check(state) {
+        // SAFETY: as for `launch`.
+        unsafe { options(state).map(|_| 0) }
+    }
+}
+
+/// What each option is.
+const OPTIONS: &[(&[u8], c_int, &str)] = &[
+    (b"worker", ffi::LUA_TNUMBER, "worker is a number from 1 on"),
+    (b"thread", ffi::LUA_TBOOLEAN, "thread is true or false"),
+    (
+        b"mailbox",
+        ffi::LUA_TNUMBER,
+        "mailbox is the number of messages that may wait, from 1 on",
+    ),
+    (
+        b"policy",
+        ffi::LUA_TSTRING,
+        "policy is \"reject\", \"drop_oldest\" or \"drop_newest\"",
+    ),
+];
+
+/// The options at index 1.
+unsafe fn options(state: *mut lua_State) -> Result<(Placement, Option<MailboxLimit>), stack::Failure> {
+    // SAFETY: nothing is owned when Lua raises. Stack: unchanged, but for a failure.
+    unsafe {
+        if ffi::lua_type(state, 1) != ffi::LUA_TTABLE {
+            let found = stack::type_name(state, 1);
+            return Err(
+                format!("the options of a service are a table, as in {{ worker = 1 }}: got {found}").into(),
+            );
+        }
+        ffi::lua_pushnil(state);
+        while ffi::lua_next(state, 1) != 0 {
+            let known = stack::bytes_at(state, -2)
+                .filter(|_| ffi::lua_type(state, -2) == ffi::LUA_TSTRING)
+                .and_then(|name| OPTIONS.iter().find(|(known, ..)| *known == name));
+            match known {
+                None => {
+                    let name =
+                        stack::text_at(state, -2).unwrap_or_else(|| stack::type_name(state, -2).to_string());
+                    return Err(
+                        format!("a service has no option {name}: worker, thread, mailbox, policy").into(),
+                    );
+                }
+                Some((_, kind, what)) if ffi::lua_type(state, -1) != *kind => return Err((*what).into()),
+                Some(_) => ffi::lua_pop(state, 1),
+            }
+        }
+        Ok((placement(state)?, mailbox(state)?))
     }
 }
 

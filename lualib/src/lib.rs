@@ -53,7 +53,7 @@ mod vm;
 mod watch;
 
 pub use node::{
-    BootError, Script, boot, boot_deterministic, boot_with, exec, is_embedded_service, is_native_service,
-    lua_version,
+    BootError, Script, boot, boot_deterministic, boot_with, compile, exec, is_embedded_service,
+    is_native_service, lua_version,
 };
 pub use tables::Tables;

@@ -9,6 +9,7 @@ use fulmar_arena::Arena;
 use fulmar_arena::sync::atomic::{AtomicU64, Ordering};
 use fulmar_engine::services::{gate::Gate, harbor::Harbor, logger::Logger};
 use fulmar_engine::{BuildError, Clock, Engine, EngineBuilder, LaunchError, Random};
+use mlua::ffi;
 
 use crate::code_cache::CodeCache;
 use crate::config::Settings;
@@ -277,6 +278,29 @@ pub fn exec(script: &Path, arguments: &[String], settings: &Settings) -> Result<
 /// Whether a Lua service of this name is part of this binary.
 pub fn is_embedded_service(name: &str) -> bool {
     embedded::service(name).is_some()
+}
+
+/// Reads a Lua file as a service would, and runs nothing of it.
+///
+/// # Errors
+/// When it cannot be read, or does not compile: in Lua's words, with file and line.
+pub fn compile(file: &Path) -> Result<(), String> {
+    let path = CString::new(file.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
+    let lua = mlua::Lua::new_with(mlua::StdLib::NONE, mlua::LuaOptions::default());
+    let lua = lua.map_err(|error| error.to_string())?;
+    // SAFETY: runs protected, on a stack of its own; the path outlives the call. Stack: the chunk or the error, and nothing again.
+    let result = unsafe {
+        lua.exec_raw::<()>((), |state| {
+            if ffi::luaL_loadfilex(state, path.as_ptr(), c"bt".as_ptr()) != ffi::LUA_OK {
+                ffi::lua_error(state);
+            }
+            ffi::lua_settop(state, 0);
+        })
+    };
+    result.map_err(|error| match error {
+        mlua::Error::SyntaxError { message, .. } | mlua::Error::RuntimeError(message) => message,
+        other => other.to_string(),
+    })
 }
 
 /// The Lua that services run on, as its `_VERSION` says.

@@ -64,10 +64,11 @@ function M.thread(co)
 	return thread, false
 end
 
-local function check(co, ok, err, ...)
+local function check(co, ok, ...)
 	if ok then
-		return err, ...
+		return ...
 	end
+	local err = ...
 	if type(err) == "string" and threads[co] ~= nil then
 		close(co)
 	end

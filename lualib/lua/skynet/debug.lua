@@ -23,6 +23,7 @@ local function get_info(...)
 	if core.info_func then
 		return core.info_func(...)
 	end
+	return nil	-- a value, for the answer
 end
 
 function M.dispatch(_, _, name, ...)

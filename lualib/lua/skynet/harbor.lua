@@ -8,6 +8,9 @@ function harbor.globalname(name, handle)
 end
 
 function harbor.queryname(name)
+	if name:byte() == 46 then	-- "." is a name of this node, there or not
+		return skynet.localname(name)
+	end
 	return skynet.call(".cslave", "lua", "QUERYNAME", name)
 end
 

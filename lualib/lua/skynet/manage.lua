@@ -6,7 +6,7 @@ local M = {}
 
 -- Starts a service of any module. Its init has run when this returns; a Lua script has not.
 function M.launch(...)
-	return core.addresscommand("LAUNCH", table.concat({ ... }, " ")) or nil
+	return core.addresscommand("LAUNCH", table.concat({ ... }, " "))
 end
 
 local function handle_of(name)

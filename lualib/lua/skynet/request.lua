@@ -8,7 +8,7 @@ local set = {}
 set.__index = set
 
 function set:add(obj)
-	assert(self.sessions == nil)
+	assert(type(obj) == "table" and self.sessions == nil)
 	self[#self + 1] = obj
 	return self
 end

@@ -15,7 +15,7 @@ end
 
 function M.require(name)
 	local module = loaded[name]
-	if module then
+	if module ~= nil then
 		return module
 	end
 	local thread, is_main = coroutine_running()

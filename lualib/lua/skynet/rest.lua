@@ -58,9 +58,8 @@ end
 
 function skynet.killthread(thread)
 	if type(thread) == "string" then
-		thread = require "skynet.tasks".find(thread)
-	end
-	if type(thread) == "thread" then
+		return require "skynet.tasks".kill(thread)
+	elseif type(thread) == "thread" then
 		return core.killthread(thread)
 	end
 end

@@ -6,10 +6,18 @@ local traceback = debug.traceback
 local M = {}
 
 local function show(waiter)
-	if type(waiter) == "thread" then
+	local kind = type(waiter)
+	if kind == "thread" then
 		return traceback(waiter)
+	elseif kind == "function" then
+		return "stack traceback:"	-- a timer, whose thread is chosen when it expires
 	end
 	return waiter or "BREAK"	-- the creation traceback of a timer, or a wait that was cancelled
+end
+
+-- A timer's function stands for its thread.
+local function name_of(waiter)
+	return (tostring(waiter or "BREAK"):gsub("^function", "thread"))
 end
 
 local function by_session(session)
@@ -24,10 +32,12 @@ function M.task(ret)
 	local kind = type(ret)
 	if ret == "init" then
 		local thread = require "skynet.require".init_thread
-		return thread and traceback(thread)
+		if thread then
+			return traceback(thread)
+		end
 	elseif kind == "table" then
 		for session, waiter in pairs(core.task_list()) do
-			ret[("%s session: %d"):format(waiter, session)] = show(waiter)
+			ret[("%s session: %d"):format(name_of(waiter), session)] = show(waiter)
 		end
 	elseif kind == "number" then
 		return by_session(ret)
@@ -39,14 +49,12 @@ end
 function M.uniqtask()
 	local groups = {}
 	for session, waiter in pairs(core.task_list()) do
-		if waiter then
-			local trace = show(waiter)
-			local group = groups[trace] or { count = 0 }
-			groups[trace] = group
-			group.count = group.count + 1
-			if group.count < 10 then
-				table.insert(group, session)
-			end
+		local trace = show(waiter)
+		local group = groups[trace] or { count = 0 }
+		groups[trace] = group
+		group.count = group.count + 1
+		if group.count < 10 then
+			table.insert(group, session)
 		end
 	end
 	local ret = {}
@@ -58,11 +66,14 @@ function M.uniqtask()
 	return ret
 end
 
--- A waiting thread whose text matches a pattern.
-function M.find(pattern)
-	for _, waiter in pairs(core.task_list()) do
-		if type(waiter) == "thread" and tostring(waiter):find(pattern) then
-			return waiter
+-- Ends a waiting thread, or a timer, whose text matches a pattern; what it has ended.
+function M.kill(pattern)
+	for session, waiter in pairs(core.task_list()) do
+		local kind, name = type(waiter), name_of(waiter)
+		if kind == "thread" and name:find(pattern) then
+			return core.killthread(waiter)
+		elseif kind == "function" and name:find(pattern) then
+			return core.killtimer(session) and name
 		end
 	end
 end

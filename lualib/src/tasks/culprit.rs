@@ -49,8 +49,15 @@ impl Culprit {
 
     #[cold]
     fn log_all(self, vm: &mut Vm) {
-        let text = std::mem::take(&mut vm.tasks.errors).join(&b'\n');
-        self.log(vm, &text);
+        let mut errors = std::mem::take(&mut vm.tasks.errors);
+        let all = errors.len();
+        errors.retain(|text| text != NOT_ENOUGH_MEMORY);
+        if errors.len() < all {
+            self.log_out_of_memory(vm);
+        }
+        if !errors.is_empty() {
+            self.log(vm, &errors.join(&b'\n'));
+        }
     }
 
     pub(super) fn log(self, vm: &Vm, text: &[u8]) {
@@ -67,3 +74,6 @@ impl Culprit {
             .log(format!("lua memory error : [{source:x} to :{me:x} : {session}]"));
     }
 }
+
+/// The text of what fails before it has a thread; what fails in one has a traceback behind it.
+pub(super) const NOT_ENOUGH_MEMORY: &[u8] = b"not enough memory";

@@ -6,6 +6,7 @@ use std::ptr;
 use fulmar_engine::{Body, MessageType};
 use mlua::ffi::{self, lua_State};
 
+use super::culprit::NOT_ENOUGH_MEMORY;
 use super::{State, Tag, TaskId, protocol, release_anchor};
 use crate::raw;
 use crate::signal;
@@ -30,6 +31,8 @@ pub(super) unsafe fn finish(vm: *mut Vm, id: TaskId) {
         task.state = State::Idle;
         task.session = 0;
         task.source = None;
+        (*vm).tasks.has_finished = true;
+        let task = (*vm).tasks.task(id);
         if task.tag != Tag::None {
             super::trace::event(&*vm, id, "end");
             (*vm).tasks.task(id).tag = Tag::None;
@@ -89,6 +92,11 @@ pub(super) unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: O
         let text = describe(from, Failed { thread, text });
         refuse_request(vm, id);
         end(vm, from, id);
+        if text == NOT_ENOUGH_MEMORY && !(*vm).tasks.has_finished {
+            // No room for its start function, nor for what that says when it fails.
+            (*vm).context.tell_launcher();
+            (*vm).context.exit();
+        }
         (*vm).tasks.report(text);
     }
 }
@@ -188,7 +196,7 @@ unsafe fn describe(from: *mut lua_State, mut failed: Failed) -> Vec<u8> {
         let status = stack::protect(from, body, as_argument(&mut failed), 1);
         let text = stack::pop_error_text(from);
         if status == ffi::LUA_ERRMEM {
-            b"not enough memory".to_vec()
+            NOT_ENOUGH_MEMORY.to_vec()
         } else {
             text
         }

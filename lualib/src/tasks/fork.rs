@@ -11,8 +11,11 @@ use crate::raw;
 use crate::stack::{self, native};
 use crate::vm::Vm;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
-    &[(c"killthread", killthread), (c"clear_forks", clear_forks)];
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
+    (c"killthread", killthread),
+    (c"killtimer", killtimer),
+    (c"clear_forks", clear_forks),
+];
 
 pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"fork", fork)];
 
@@ -55,14 +58,24 @@ native! {
     fn clear_forks(state) {
         // SAFETY: `end` runs no code of a thread that never started.
         unsafe {
-            let vm = Vm::of(state);
-            for fork in std::mem::take(&mut (*vm).tasks.forks) {
-                match fork {
-                    Fork::Thread(id) => end(vm, state, id),
-                    Fork::Function(function) => release_anchor(vm, function),
-                }
-            }
+            drop_all(Vm::of(state), state);
             Ok(0)
+        }
+    }
+}
+
+/// Drops what was forked and has not started: by a service that leaves, or that has no room to start it.
+///
+/// # Safety
+/// As for [`end`].
+pub(super) unsafe fn drop_all(vm: *mut Vm, from: *mut lua_State) {
+    // SAFETY: threads that never started have nothing to close.
+    unsafe {
+        for fork in std::mem::take(&mut (*vm).tasks.forks) {
+            match fork {
+                Fork::Thread(id) => end(vm, from, id),
+                Fork::Function(function) => release_anchor(vm, function),
+            }
         }
     }
 }
@@ -83,6 +96,27 @@ native! {
             }
             refuse_request(vm, id);
             end(vm, state, id);
+            Ok(1)
+        }
+    }
+}
+
+native! {
+    /// `killtimer(session) -> boolean`: whether there was a timer without a thread, which will start nothing now.
+    fn killtimer(state) {
+        // SAFETY: the argument is checked first; no Lua code runs afterwards. Stack: one result.
+        unsafe {
+            let session = ffi::luaL_checkinteger(state, 1) as i32;
+            let vm = Vm::of(state);
+            let timer = match (*vm).tasks.waits.get(session) {
+                Some(&Wait::Timer { function, .. }) => Some(function),
+                _ => None,
+            };
+            if let Some(function) = timer {
+                forget_wait(vm, session);
+                release_anchor(vm, function);
+            }
+            ffi::lua_pushboolean(state, timer.is_some().into());
             Ok(1)
         }
     }

@@ -29,8 +29,8 @@ native! {
 }
 
 native! {
-    /// `task_list() -> { [session] = thread | traceback | false }`: the thread that waits, the creation traceback of a
-    /// timer, or false for a cancelled wait or a timer without a thread.
+    /// `task_list() -> { [session] = thread | traceback | function | false }`: the thread that waits, the creation traceback of a
+    /// timer, the function of one that has no thread yet, or false for a wait that was cancelled.
     fn task_list(state) {
         // SAFETY: the sessions are copied first; the copy is Lua's, so nothing is owned when an allocation raises. Stack:
         // one result.
@@ -71,6 +71,7 @@ unsafe fn push_waiter(vm: *mut Vm, state: *mut lua_State, session: i32) {
                     ..
                 }),
             ) => Some(place),
+            Some(&Wait::Timer { function, .. }) => Some(function),
             Some(Wait::Call { task, .. } | Wait::Sleep { task, .. } | Wait::TaskTimer { task, .. }) => {
                 Some((&*vm).tasks.list[*task as usize].anchor)
             }

@@ -258,6 +258,8 @@ pub(crate) struct Tasks {
     pub(crate) mode: CallbackMode,
     /// The service has left: whatever still arrives is refused.
     pub(crate) left: bool,
+    /// Some task has run to its end.
+    has_finished: bool,
 }
 
 /// How messages reach Lua.
@@ -300,6 +302,7 @@ impl Tasks {
             trace_timeout: false,
             mode: CallbackMode::None,
             left: false,
+            has_finished: false,
         }
     }
 

@@ -72,8 +72,10 @@ native! {
         // SAFETY: nothing raises after the body is taken. Stack: one result.
         unsafe {
             let vm = Vm::of(state);
-            ffi::lua_settop(state, 2);
-            let body = take_body(vm, state, 1)?;
+            let body = match ffi::lua_isnoneornil(state, 1) {
+                0 => take_body(vm, state, 1)?,
+                _ => Body::Empty,
+            };
             reply(vm, state, body)
         }
     }

@@ -276,16 +276,17 @@ unsafe fn lost(vm: *mut Vm, from: *mut lua_State, id: TaskId) {
 }
 
 /// Starts a task that runs an anchored function.
-pub(super) unsafe fn start_anchored(vm: *mut Vm, from: *mut lua_State, function: Anchor) {
+pub(super) unsafe fn start_anchored(vm: *mut Vm, from: *mut lua_State, function: Anchor) -> bool {
     // SAFETY: the anchor is live until it is released here.
     unsafe {
-        if let Some(id) = acquire(vm, from) {
-            push_anchored(vm, (*vm).tasks.task(id).thread, function);
+        let Some(id) = acquire(vm, from) else {
             release_anchor(vm, function);
-            run(vm, from, id, 0);
-        } else {
-            release_anchor(vm, function);
-        }
+            return false;
+        };
+        push_anchored(vm, (*vm).tasks.task(id).thread, function);
+        release_anchor(vm, function);
+        run(vm, from, id, 0);
+        true
     }
 }
 

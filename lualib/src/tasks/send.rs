@@ -124,7 +124,6 @@ pub(crate) unsafe fn take_body(vm: *mut Vm, state: *mut lua_State, index: c_int)
     // SAFETY: the string is copied before anything else happens; addresses are checked by the arena. Stack: unchanged.
     unsafe {
         match ffi::lua_type(state, index) {
-            ffi::LUA_TNIL | ffi::LUA_TNONE => Ok(Body::Empty),
             ffi::LUA_TSTRING => match stack::bytes_at(state, index) {
                 Some(bytes) if !bytes.is_empty() => {
                     Ok((*vm).context.bytes(bytes).map_err(|error| error.to_string())?)

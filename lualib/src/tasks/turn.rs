@@ -95,7 +95,11 @@ unsafe fn drain_forks(vm: *mut Vm, from: *mut lua_State) {
         while let Some(fork) = (*vm).tasks.forks.pop_front() {
             match fork {
                 Fork::Thread(task) => start_function(vm, from, task),
-                Fork::Function(function) => super::run::start_anchored(vm, from, function),
+                Fork::Function(function) => {
+                    if !super::run::start_anchored(vm, from, function) {
+                        super::fork::drop_all(vm, from);
+                    }
+                }
             }
             settle(vm, from);
         }

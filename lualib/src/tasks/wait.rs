@@ -56,12 +56,12 @@ unsafe fn enter_token(
     unsafe {
         let current = (*vm).tasks.current;
         let own = (*vm).tasks.task(current).thread;
-        let is_own = ffi::lua_isnoneornil(state, index) != 0 && own == state
+        let is_own = ffi::lua_toboolean(state, index) == 0 && own == state
             || ffi::lua_type(state, index) == ffi::LUA_TTHREAD && ffi::lua_tothread(state, index) == own;
         if is_own && (*vm).tasks.tokens == 0 {
             return Ok(None);
         }
-        if ffi::lua_isnoneornil(state, index) != 0 {
+        if ffi::lua_toboolean(state, index) == 0 {
             ffi::lua_pushthread(state);
         } else {
             ffi::lua_pushvalue(state, index);
@@ -233,7 +233,7 @@ native! {
             let vm = Vm::of(state);
             ffi::lua_settop(state, 1);
             let mut session = 0;
-            if (*vm).tasks.tokens > 0 && ffi::lua_type(state, 1) != ffi::LUA_TNIL {
+            if (*vm).tasks.tokens > 0 && ffi::lua_toboolean(state, 1) != 0 {
                 (*vm).push_slot(state, Slot::Tokens);
                 ffi::lua_pushvalue(state, 1);
                 ffi::lua_rawget(state, -2);
