@@ -255,6 +255,7 @@ fn exec_refuses_a_script_that_no_service_name_leads_to() {
         ("two words.lua", ""),
         ("what?.lua", ""),
         ("a;b/main.lua", ""),
+        ("launcher.lua", ""),
     ];
     let place = Place::new("names", &files);
     for (script, part) in [
@@ -262,11 +263,35 @@ fn exec_refuses_a_script_that_no_service_name_leads_to() {
         ("two words.lua", "no space"),
         ("what?.lua", "no '?'"),
         ("a;b/main.lua", "no ';'"),
+        ("launcher.lua", "is a service of the node itself"),
     ] {
         let said = place.fulmar(&["exec", script]);
         assert_eq!(said.status, Some(1), "{said:?}");
         assert!(said.err.contains(part), "{said:?}");
     }
+}
+
+#[test]
+fn exec_refuses_an_argument_of_two_lines() {
+    let place = Place::new("lines", &[("script.lua", "")]);
+    let said = place.fulmar(&["exec", "script.lua", "one\ntwo"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(said.err.contains("\"one\\ntwo\" is more than a line"), "{said:?}");
+}
+
+#[test]
+fn check_compiles_what_it_finds() {
+    let files = [
+        ("node", "start = 'bad' luaservice = './?.lua'"),
+        ("bad.lua", "local x\nx = = 1\n"),
+    ];
+    let said = Place::new("compile", &files).fulmar(&["check", "node"]);
+    assert_eq!(said.status, Some(1), "{said:?}");
+    assert!(
+        said.out
+            .contains("which does not compile: ./bad.lua:2: unexpected symbol near '='"),
+        "{said:?}"
+    );
 }
 
 #[test]

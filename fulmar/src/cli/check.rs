@@ -5,11 +5,11 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use fulmar_lualib::config::{Config, KNOWN_KEYS, Settings};
+use fulmar_lualib::config::{Config, KNOWN_KEYS, ServiceSource, Settings};
 use rustix::fs::{Access, access};
 
 use super::daemon;
-use super::report::{Failure, Paint};
+use super::report::{self, Failure, Paint};
 
 pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
     let settings = Settings::new(Config::load(config)?.values)?;
@@ -19,7 +19,7 @@ pub(crate) fn check(config: &Path) -> Result<ExitCode, Failure> {
     services(&settings, &mut findings);
     files(&settings, &mut findings);
     spelling(&settings, &mut findings);
-    print!("{}", findings.text(Paint::of(&io::stdout())));
+    report::show(&findings.text(Paint::of(&io::stdout())))?;
     Ok(if findings.missing.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -165,7 +165,16 @@ fn native(module: &str, key: &str, settings: &Settings, findings: &mut Findings)
 
 fn lua_service(name: &str, key: &str, settings: &Settings, findings: &mut Findings) {
     match settings.find_service(name, fulmar_lualib::is_embedded_service(name)) {
-        Ok(source) => findings.plan("starts", format!("{name} ({source})")),
+        Ok(source) => {
+            findings.plan("starts", format!("{name} ({source})"));
+            if let ServiceSource::File(file) = source
+                && let Err(why) = fulmar_lualib::compile(&file)
+            {
+                findings.missing(format!(
+                    "{key} wants the service \"{name}\", which does not compile: {why}"
+                ));
+            }
+        }
         Err(tried) => {
             let tried: Vec<_> = tried.iter().map(|path| path.display().to_string()).collect();
             findings.missing(format!(

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use fulmar_lualib::data;
 use fulmar_sharedata::{Damaged, Image, KeyRef, Store, Table, Value};
 
-use super::report::{Failure, Paint};
+use super::report::{Failure, Paint, finish};
 
 /// What to do with shared tables. A file is Lua that returns a table or sets globals (.lua), JSON, where null is no entry (.json), or an
 /// image.
@@ -120,15 +120,6 @@ fn load(store: &Store, file: &Path) -> Result<Image, Failure> {
 
 fn damaged(error: Damaged) -> Failure {
     Failure::new(error).advise("build the image again from its source")
-}
-
-fn finish(result: io::Result<()>) -> Result<(), Failure> {
-    match result {
-        // Whoever reads our output has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Failure::new(format!("cannot write: {error}"))),
-        Ok(()) => Ok(()),
-    }
 }
 
 fn whole(image: &Image) -> Result<Table<'_>, Failure> {

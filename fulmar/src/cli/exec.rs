@@ -13,6 +13,11 @@ use super::signals::Signals;
 
 pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Result<ExitCode, Failure> {
     find(script)?;
+    if let Some(word) = args.iter().find(|word| word.contains(['\n', '\0'])) {
+        return Err(Failure::new(format!(
+            "an argument of a script is a word in a line, and {word:?} is more than a line"
+        )));
+    }
     let mut values = own_values(script);
     node::override_values(&mut values, overrides);
     let mut settings = Settings::new(values)?;
@@ -48,6 +53,11 @@ fn find(script: &Path) -> Result<(), Failure> {
         return refuse(format!("{shown} does not end in .lua"));
     }
     let name = script.file_stem().unwrap_or_default().to_string_lossy();
+    if fulmar_lualib::is_embedded_service(&name) {
+        return refuse(format!(
+            "{shown}: {name} is a service of the node itself; give the script another name"
+        ));
+    }
     let Some(path) = script.to_str() else {
         return refuse(format!("the path {shown} is not UTF-8"));
     };

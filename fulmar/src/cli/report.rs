@@ -6,6 +6,21 @@ use std::io::{self, IsTerminal, Write};
 
 use fulmar_lualib::config::{ConfigError, Position, SettingsError};
 
+/// Prints what a command has to say.
+pub(crate) fn show(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    finish(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// What became of printing. Whoever has closed our output has read enough.
+pub(crate) fn finish(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => Err(Failure::new(format!("cannot write: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}
+
 /// Why a command ends with status 1.
 #[derive(Debug)]
 pub(crate) struct Failure {

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use fulmar_sproto::{MAX_MESSAGE_BYTES, Schema, Type, compare, generate, pack, parse, serde, unpack};
 
-use super::report::{Failure, Paint};
+use super::report::{self, Failure, Paint};
 
 /// What to do with schemas. A schema is a text, or a bundle made of one.
 #[derive(Subcommand)]
@@ -85,7 +85,7 @@ pub(crate) fn sproto(command: &Command) -> Result<ExitCode, Failure> {
         Command::Check { files, against } => check(files, against.as_deref()),
         Command::Dump { files } => {
             for file in files {
-                print!("{}", load(file)?);
+                report::show(&load(file)?.to_string())?;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -110,11 +110,11 @@ fn check(files: &[PathBuf], against: Option<&Path>) -> Result<ExitCode, Failure>
     for file in files {
         let schema = load(file)?;
         let (types, protocols) = (schema.types().len(), schema.protocols().len());
-        println!(
-            "{}: {types} types, {protocols} protocols: {}",
+        report::show(&format!(
+            "{}: {types} types, {protocols} protocols: {}\n",
             file.display(),
             paint.green("sound")
-        );
+        ))?;
         for of in schema.types() {
             for field in of
                 .fields()
@@ -122,18 +122,19 @@ fn check(files: &[PathBuf], against: Option<&Path>) -> Result<ExitCode, Failure>
                 .filter(|field| LUA_WORDS.contains(&field.name()))
             {
                 let note = paint.yellow("note:");
-                println!(
-                    "  {note} {}.{} is a word of Lua: write t[\"{}\"]",
+                report::show(&format!(
+                    "  {note} {}.{} is a word of Lua: write t[\"{}\"]\n",
                     of.name(),
                     field.name(),
                     field.name()
-                );
+                ))?;
             }
         }
         for change in old.iter().flat_map(|old| compare(old, &schema)) {
             broken += usize::from(change.breaking);
             let text = change.to_string();
-            println!("  {}", if change.breaking { paint.red(&text) } else { text });
+            let text = if change.breaking { paint.red(&text) } else { text };
+            report::show(&format!("  {text}\n"))?;
         }
     }
     match (broken, against) {

@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
-use super::report::Failure;
+use super::report::{self, Failure};
 
 pub(crate) fn version() -> Result<ExitCode, Failure> {
-    println!("fulmar {}", env!("CARGO_PKG_VERSION"));
-    println!("{} with skynet's API", fulmar_lualib::lua_version());
-    println!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    report::show(&format!(
+        "fulmar {}\n{} with skynet's API\n{}-{}\n",
+        env!("CARGO_PKG_VERSION"),
+        fulmar_lualib::lua_version(),
+        std::env::consts::ARCH,
+        std::env::consts::OS
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
