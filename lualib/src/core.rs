@@ -69,7 +69,8 @@ native! {
     }
 }
 
-/// Fields of the module `skynet` before `skynet.rest`, and of `skynet.core`: tables that do not grow are made faster.
+/// Fields of the module `skynet` before `skynet.rest`, and of `skynet.core`: tables that do not grow are made faster. Both are nearly
+/// full, and one name too many costs each service a table of twice the size.
 const SKYNET_FIELDS: c_int = 64;
 const CORE_FIELDS: c_int = 32;
 

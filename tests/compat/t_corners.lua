@@ -45,6 +45,15 @@ function roles.failing_forker()
 	skynet.start(function() error "no start" end)
 end
 
+-- Counts what the module holds before anything of it is used.
+function roles.counter()
+	local n = 0
+	for _ in next, skynet do n = n + 1 end
+	skynet.start(function()
+		skynet.dispatch("lua", function() skynet.retpack(n) end)
+	end)
+end
+
 function roles.tiny()
 	skynet.memlimit(1)
 	skynet.start(function() end)
@@ -198,6 +207,13 @@ try.main(function()
 		try.equal(core.addresscommand("QUERY", ".corner"), self)
 		local address = skynet.address(try.start "shouter")
 		try.equal(skynet.call((address:gsub(":", ":0x")), "text", "a"), "A")
+	end)
+
+	try.ours("the tables that each service has are no larger than they must be", function()
+		local function fields(t) local n = 0 for _ in next, t do n = n + 1 end return n end
+		try.equal(fields(core) <= 32, true, "skynet.core")
+		local words = skynet.call(try.start "counter", "lua")
+		try.equal(words <= 64, true, "skynet")
 	end)
 
 	try.ours("a limit that is too small for the start fails it", function()

@@ -18,7 +18,7 @@ return {
 		"tostring pack unpack packstring trash now hpc",
 		-- what skynet.lua stands on; no program should use these, so they are not described
 		inner = "call cancel clear_forks context dispatch_message dispatch_unknown_request dispatch_unknown_response expect "
-			.. "fork ignoreret install killthread killtimer leave manage memlimit post protocols rawcall rawpost response ret retpack self "
+			.. "fork ignoreret install killthread leave manage memlimit post protocols rawcall rawpost response ret retpack self "
 			.. "sleep start_trace suspend suspended task_count task_list task_session term thread timeout trace_timeout "
 			.. "tracecall tracetag wait wakeup yield",
 	},

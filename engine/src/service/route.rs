@@ -14,8 +14,8 @@ use crate::post::counted;
 /// another it keeps the service's shell, and with it the engine. See [`Context::send_along`](super::Context::send_along).
 #[derive(Default)]
 pub struct Route {
-    /// Whom the last send was for.
-    last: Option<Handle>,
+    /// Whom the last send was for; nobody at first.
+    last: Handle,
     /// How many before it were for the same, without the route.
     in_a_row: u32,
     cell: Option<Arc<ServiceCell>>,
@@ -31,18 +31,17 @@ impl Route {
         if cell.handle != to || !cell.engine.is_same(engine) || cell.retired.load(Ordering::Relaxed) {
             return None;
         }
-        self.last = Some(to);
+        self.last = to;
         Some(cell)
     }
 
     /// Takes note of a service that was found for `to`, while its finder is pinned. Hands out what it kept, to be dropped behind the pin.
     pub(crate) fn note(&mut self, to: Handle, cell: &ServiceCell) -> Option<Arc<ServiceCell>> {
-        if self.last != Some(to) {
-            self.last = Some(to);
-            self.in_a_row = 0;
+        if self.last != to {
+            (self.last, self.in_a_row) = (to, 0);
             return None;
         }
-        self.in_a_row += 1;
+        self.in_a_row = self.in_a_row.saturating_add(1);
         if self.in_a_row < SENDS_IN_A_ROW {
             return None;
         }

@@ -73,7 +73,7 @@ function M.kill(pattern)
 		if kind == "thread" and name:find(pattern) then
 			return core.killthread(waiter)
 		elseif kind == "function" and name:find(pattern) then
-			return core.killtimer(session) and name
+			return core.killthread(session) and name
 		end
 	end
 end

@@ -11,11 +11,8 @@ use crate::raw;
 use crate::stack::{self, native};
 use crate::vm::Vm;
 
-pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] = &[
-    (c"killthread", killthread),
-    (c"killtimer", killtimer),
-    (c"clear_forks", clear_forks),
-];
+pub(super) const FUNCTIONS: &[(&CStr, ffi::lua_CFunction)] =
+    &[(c"killthread", killthread), (c"clear_forks", clear_forks)];
 
 pub(super) const PUBLIC: &[(&CStr, ffi::lua_CFunction)] = &[(c"fork", fork)];
 
@@ -81,10 +78,16 @@ pub(super) unsafe fn drop_all(vm: *mut Vm, from: *mut lua_State) {
 }
 
 native! {
-    /// `killthread(thread) -> thread | nil`. `skynet.killthread` finds the thread for a pattern.
+    /// `killthread(thread) -> thread | nil`, or of a timer that has none yet `killthread(session) -> session | nil`. `skynet.killthread`
+    /// finds either for a pattern.
     fn killthread(state) {
         // SAFETY: the thread stays on the stack while it is closed. Stack: one result.
         unsafe {
+            if let Some(session) = raw::argument(state, 1).as_integer() {
+                let ended = end_timer(Vm::of(state), session as i32);
+                ffi::lua_settop(state, 1);
+                return Ok(c_int::from(ended));
+            }
             ffi::luaL_checktype(state, 1, ffi::LUA_TTHREAD);
             ffi::lua_settop(state, 1);
             ffi::luaL_checkstack(state, 8, std::ptr::null());
@@ -101,24 +104,19 @@ native! {
     }
 }
 
-native! {
-    /// `killtimer(session) -> boolean`: whether there was a timer without a thread, which will start nothing now.
-    fn killtimer(state) {
-        // SAFETY: the argument is checked first; no Lua code runs afterwards. Stack: one result.
-        unsafe {
-            let session = ffi::luaL_checkinteger(state, 1) as i32;
-            let vm = Vm::of(state);
-            let timer = match (*vm).tasks.waits.get(session) {
-                Some(&Wait::Timer { function, .. }) => Some(function),
-                _ => None,
-            };
-            if let Some(function) = timer {
-                forget_wait(vm, session);
-                release_anchor(vm, function);
-            }
-            ffi::lua_pushboolean(state, timer.is_some().into());
-            Ok(1)
-        }
+/// Ends a timer without a thread: it will start nothing. Whether there was one.
+///
+/// # Safety
+/// No Lua code runs in here.
+unsafe fn end_timer(vm: *mut Vm, session: i32) -> bool {
+    // SAFETY: the anchor of a timer is live until the wait is removed.
+    unsafe {
+        let Some(&Wait::Timer { function, .. }) = (*vm).tasks.waits.get(session) else {
+            return false;
+        };
+        forget_wait(vm, session);
+        release_anchor(vm, function);
+        true
     }
 }
 
