@@ -72,8 +72,12 @@ fn exec_does_not_wait_for_what_libraries_have_started() {
         local skynet = require "skynet"
         local sharedata = require "skynet.sharedata"
         local service = require "skynet.service"
+        local sharetable = require "skynet.sharetable"
+        local builder = require "skynet.datasheet.builder"
         skynet.start(function()
             sharedata.new("names", { one = "first" })
+            sharetable.loadstring("numbers", "return { 1, 2 }")
+            builder.new("letters", { a = 1 })
             local address = service.new("echo", function()
                 local skynet = require "skynet"
                 skynet.start(function()

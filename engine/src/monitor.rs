@@ -1,9 +1,9 @@
 //! The monitor: notices a thread that stays in one message for too long.
 //!
 //! Every thread that runs services shows in a [`Slot`] what it is at. The monitor's thread looks at all of them once per period; a slot
-//! that still shows the same message is reported in the log, and its service is flagged, each period anew. Nothing is killed. The same
-//! thread is the scheduler's watch (`scheduler::watch`), sends what found no room in the arena, and gives back to the system what the
-//! arena does not need.
+//! that still shows the same message is reported in the log, and its service is flagged, each period anew. What is retired already is
+//! interrupted (`engine::endless`). The same thread is the scheduler's watch (`scheduler::watch`), sends what found no room in the arena,
+//! and gives back to the system what the arena does not need.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

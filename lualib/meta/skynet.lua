@@ -79,18 +79,18 @@ function skynet.send(addr, typename, ...) end
 --- skynet.send for a message that is packed already. Consumes a `msg` that is a pointer.
 ---@param addr skynet.addr
 ---@param typename skynet.typename
----@param msg string|lightuserdata?
----@param sz? integer
+---@param msg string|lightuserdata
+---@param sz? integer  of a pointer
 ---@return integer|false|nil session
 function skynet.rawsend(addr, typename, msg, sz) end
 
---- Sends a packed message in the name of another service.
+--- Sends a packed message in the name of another service; of this one for source 0. Draws a session for nil.
 ---@param dest skynet.addr
 ---@param source skynet.handle
 ---@param typename skynet.typename
----@param session integer
----@param msg string|lightuserdata?
----@param sz? integer
+---@param session integer?
+---@param msg string|lightuserdata
+---@param sz? integer  of a pointer
 ---@return integer|false|nil session
 function skynet.redirect(dest, source, typename, session, msg, sz) end
 
@@ -111,19 +111,19 @@ function skynet.packstring(...) end
 
 --- The values of a packed message or string.
 ---@param msg lightuserdata|string|nil
----@param sz? integer
+---@param sz? integer  of a pointer
 ---@return any ...
 function skynet.unpack(msg, sz) end
 
---- A message's bytes as a string.
----@param msg lightuserdata?
----@param sz integer
+--- A message's bytes as a string; nothing for nil.
+---@param msg lightuserdata|string|nil
+---@param sz? integer  of a pointer
 ---@return string?
 function skynet.tostring(msg, sz) end
 
 --- Frees a message that no send has consumed.
----@param msg lightuserdata|string|nil
----@param sz? integer
+---@param msg lightuserdata|string
+---@param sz? integer  of a pointer
 function skynet.trash(msg, sz) end
 
 -- Requesting
@@ -246,9 +246,10 @@ function skynet.wakeup(token) end
 ---@return thread
 function skynet.fork(func, ...) end
 
---- Ends a suspended coroutine; its to-be-closed variables run. Who waits for its answer gets an error.
+--- Ends a suspended coroutine; its to-be-closed variables run. Who waits for its answer gets an error. A timer that has no coroutine
+--- yet goes by the name that `skynet.task` shows.
 ---@param thread thread|string  or a part of the thread's text form
----@return thread?  nil when there is none
+---@return thread|string|nil ended  nil when there is none
 function skynet.killthread(thread) end
 
 --- pcall; what it calls may suspend.

@@ -55,11 +55,12 @@ end
 
 function command.UPDATE(...)
 	local path = table.pack(...)
-	local value = path[path.n]
-	path.n = path.n - 1
-	if path.n <= 0 then	-- no value, so nothing but a question
-		return skynet.retpack(root[value])
+	local value
+	if path.n > 1 then
+		value = path[path.n]
+		path.n = path.n - 1
 	end
+	assert(path.n > 0, "a value needs a key")
 	local node = root
 	for i = 1, path.n - 1 do
 		local child = node[path[i]]
@@ -76,7 +77,7 @@ function command.UPDATE(...)
 	if value ~= nil then
 		wake(path, value)
 	end
-	if old == nil then
+	if old == nil and value ~= nil then
 		return skynet.ret()
 	end
 	skynet.retpack(old)

@@ -9,6 +9,8 @@ local stock = {}	-- what the node itself consists of
 
 -- What libraries start for the script: these only answer, so nobody waits for their end.
 local servants = {
+	["snlua service_cell datasheet"] = true,
+	["snlua service_cell sharetable"] = true,
 	["snlua service_provider"] = true,
 	["snlua sharedatad"] = true,
 }

@@ -144,7 +144,7 @@ skynet.register_protocol {
 	id = skynet.PTYPE_TEXT,
 	unpack = skynet.tostring,
 	dispatch = function(_, source, text)
-		if not text or text == "" then
+		if text == "" then
 			command.LAUNCHOK(source)
 		elseif text == "ERROR" then
 			command.ERROR(source)

@@ -72,19 +72,14 @@ native! {
 
 /// What each option is.
 const OPTIONS: &[(&[u8], c_int, &str)] = &[
-    (b"worker", ffi::LUA_TNUMBER, "worker is a number from 1 on"),
+    (b"worker", ffi::LUA_TNUMBER, WORKERS),
     (b"thread", ffi::LUA_TBOOLEAN, "thread is true or false"),
-    (
-        b"mailbox",
-        ffi::LUA_TNUMBER,
-        "mailbox is the number of messages that may wait, from 1 on",
-    ),
-    (
-        b"policy",
-        ffi::LUA_TSTRING,
-        "policy is \"reject\", \"drop_oldest\" or \"drop_newest\"",
-    ),
+    (b"mailbox", ffi::LUA_TNUMBER, CAPACITIES),
+    (b"policy", ffi::LUA_TSTRING, POLICIES),
 ];
+const WORKERS: &str = "worker is a number from 1 on";
+const CAPACITIES: &str = "mailbox is the number of messages that may wait, from 1 on";
+const POLICIES: &str = "policy is \"reject\", \"drop_oldest\" or \"drop_newest\"";
 
 /// The options at index 1.
 unsafe fn options(state: *mut lua_State) -> Result<(Placement, Option<MailboxLimit>), stack::Failure> {
@@ -117,13 +112,22 @@ unsafe fn options(state: *mut lua_State) -> Result<(Placement, Option<MailboxLim
     }
 }
 
+/// Pushes an option, and gives its type. Raw: the launcher gets a copy without a metatable.
+unsafe fn get(state: *mut lua_State, name: &str) -> c_int {
+    // SAFETY: as for `options`. Stack: one value more.
+    unsafe {
+        stack::push_bytes(state, name.as_bytes());
+        ffi::lua_rawget(state, 1)
+    }
+}
+
 /// `worker = n` (counted from 1) or `thread = true`.
 unsafe fn placement(state: *mut lua_State) -> Result<Placement, stack::Failure> {
     // SAFETY: nothing is owned when a metamethod raises. Stack: unchanged.
     unsafe {
-        ffi::lua_getfield(state, 1, c"thread".as_ptr());
+        get(state, "thread");
         let own = ffi::lua_toboolean(state, -1) != 0;
-        let kind = ffi::lua_getfield(state, 1, c"worker".as_ptr());
+        let kind = get(state, "worker");
         let worker = ffi::lua_tointegerx(state, -1, ptr::null_mut());
         ffi::lua_pop(state, 2);
         match (own, kind) {
@@ -132,7 +136,7 @@ unsafe fn placement(state: *mut lua_State) -> Result<Placement, stack::Failure> 
             (false, ffi::LUA_TNIL) => Ok(Placement::Any),
             (false, _) => match usize::try_from(worker) {
                 Ok(worker @ 1..) => Ok(Placement::Worker(worker - 1)),
-                _ => Err("worker is a number from 1 on".into()),
+                _ => Err(WORKERS.into()),
             },
         }
     }
@@ -142,11 +146,12 @@ unsafe fn placement(state: *mut lua_State) -> Result<Placement, stack::Failure> 
 unsafe fn mailbox(state: *mut lua_State) -> Result<Option<MailboxLimit>, stack::Failure> {
     // SAFETY: as for `placement`.
     unsafe {
-        let kind = ffi::lua_getfield(state, 1, c"mailbox".as_ptr());
+        let kind = get(state, "mailbox");
         let capacity = ffi::lua_tointegerx(state, -1, ptr::null_mut());
-        ffi::lua_getfield(state, 1, c"policy".as_ptr());
+        get(state, "policy");
+        let has_policy = ffi::lua_type(state, -1) != ffi::LUA_TNIL;
         let policy = match stack::bytes_at(state, -1) {
-            None if ffi::lua_type(state, -1) == ffi::LUA_TNIL => Some(Policy::Reject),
+            None if !has_policy => Some(Policy::Reject),
             Some(b"reject") => Some(Policy::Reject),
             Some(b"drop_oldest") => Some(Policy::DropOldest),
             Some(b"drop_newest") => Some(Policy::DropNewest),
@@ -154,12 +159,13 @@ unsafe fn mailbox(state: *mut lua_State) -> Result<Option<MailboxLimit>, stack::
         };
         ffi::lua_pop(state, 2);
         let Some(policy) = policy else {
-            return Err("policy is \"reject\", \"drop_oldest\" or \"drop_newest\"".into());
+            return Err(POLICIES.into());
         };
         match (kind, usize::try_from(capacity)) {
+            (ffi::LUA_TNIL, _) if has_policy => Err("a policy is for a mailbox with a limit".into()),
             (ffi::LUA_TNIL, _) => Ok(None),
             (_, Ok(capacity @ 1..)) => Ok(Some(MailboxLimit { capacity, policy })),
-            _ => Err("mailbox is the number of messages that may wait, from 1 on".into()),
+            _ => Err(CAPACITIES.into()),
         }
     }
 }

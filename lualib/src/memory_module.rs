@@ -73,23 +73,17 @@ native! {
 native! {
     /// `info() -> { [handle] = bytes }`
     fn info(state) {
-        // SAFETY: the figures move into Lua's own memory before a table is made. Stack: one result.
+        // SAFETY: the figures move into a string before a table is made; it stays below. Stack: one result.
         unsafe {
-            let pairs: Vec<(u32, usize)> = by_service(&*Vm::of(state)).into_iter().collect();
-            let count = pairs.len();
-            let copy = {
-                // A memory error here would lose `pairs`; it is bounded by the number of services.
-                let size = count * size_of::<(u32, usize)>();
-                let copy = ffi::lua_newuserdatauv(state, size.max(1), 0).cast::<(u32, usize)>();
-                ptr::copy_nonoverlapping(pairs.as_ptr(), copy, count);
-                drop(pairs);
-                copy
-            };
-            ffi::lua_createtable(state, 0, count as c_int);
-            for place in 0..count {
-                let (owner, bytes) = copy.add(place).read();
+            let pairs = by_service(&*Vm::of(state));
+            let words = pairs.into_iter().flat_map(|(owner, bytes)| [u64::from(owner), bytes as u64]);
+            stack::push_text(state, words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>());
+            let words = stack::bytes_at(state, -1).unwrap_or_default().as_chunks::<8>().0;
+            ffi::lua_createtable(state, 0, (words.len() / 2) as c_int);
+            for pair in words.as_chunks::<2>().0 {
+                let [owner, bytes] = pair.map(u64::from_ne_bytes);
                 ffi::lua_pushinteger(state, bytes as ffi::lua_Integer);
-                ffi::lua_rawseti(state, -2, owner.into());
+                ffi::lua_rawseti(state, -2, owner as ffi::lua_Integer);
             }
             Ok(1)
         }

@@ -288,19 +288,18 @@ pub fn compile(file: &Path) -> Result<(), String> {
     let path = CString::new(file.as_os_str().as_encoded_bytes()).map_err(|error| error.to_string())?;
     let lua = mlua::Lua::new_with(mlua::StdLib::NONE, mlua::LuaOptions::default());
     let lua = lua.map_err(|error| error.to_string())?;
-    // SAFETY: runs protected, on a stack of its own; the path outlives the call. Stack: the chunk or the error, and nothing again.
-    let result = unsafe {
-        lua.exec_raw::<()>((), |state| {
-            if ffi::luaL_loadfilex(state, path.as_ptr(), c"bt".as_ptr()) != ffi::LUA_OK {
-                ffi::lua_error(state);
+    // SAFETY: runs protected, on a stack of its own; the path outlives the call. Stack: the chunk, which goes, or the error, which stays.
+    let error = unsafe {
+        lua.exec_raw::<Option<String>>((), |state| {
+            if ffi::luaL_loadfilex(state, path.as_ptr(), c"bt".as_ptr()) == ffi::LUA_OK {
+                ffi::lua_settop(state, 0);
             }
-            ffi::lua_settop(state, 0);
         })
     };
-    result.map_err(|error| match error {
-        mlua::Error::SyntaxError { message, .. } | mlua::Error::RuntimeError(message) => message,
-        other => other.to_string(),
-    })
+    match error.map_err(|error| error.to_string())? {
+        Some(text) => Err(text),
+        None => Ok(()),
+    }
 }
 
 /// The Lua that services run on, as its `_VERSION` says.

@@ -17,10 +17,10 @@ local function register_text()
 	}
 end
 
-function roles.shouter()
+function roles.shouter(answer)
 	register_text()
 	skynet.start(function()
-		skynet.dispatch("lua", function() skynet.ret() end)
+		skynet.dispatch("lua", function() skynet.ret(answer == "false" and false or nil) end)
 	end)
 end
 
@@ -137,18 +137,28 @@ try.main(function()
 	end)
 
 	try.ours("a timer that shows as a thread can be killed", function()
-		local tasks, killed = {}, 0
-		skynet.timeout(2, function() killed = nil end)
-		skynet.task(tasks)
-		for name, trace in pairs(tasks) do
-			if trace == "stack traceback:" then
-				try.equal(skynet.task(tonumber(name:match "session: (%d+)")), trace)
-				killed = killed + (skynet.killthread(name:match "^thread: 0x%x+") and 1 or 0)
+		local has_fired
+		for _, traced in ipairs { false, true } do
+			for _, func in ipairs { function() has_fired = true end, setmetatable({}, { __call = function() has_fired = true end }) } do
+				local before, after, name = {}, {}, nil
+				skynet.task(before)
+				skynet.trace_timeout(traced)
+				skynet.timeout(2, func)
+				skynet.trace_timeout(false)
+				skynet.task(after)
+				for key in pairs(after) do
+					if not before[key] then name = key end
+				end
+				local thread, session = name:match "^(thread: 0x%x+) session: (%d+)$"
+				try.equal(skynet.task(tonumber(session)), after[name])
+				try.contains(after[name], traced and "t_corners.lua" or "stack traceback:")
+				try.contains(next(skynet.uniqtask()), "sessions:")
+				try.equal(skynet.killthread(thread), thread)
+				try.equal(skynet.killthread(thread), nil)
 			end
 		end
-		try.equal(killed > 0, true)
 		skynet.sleep(4)
-		try.equal(killed ~= nil, true)
+		try.equal(has_fired, nil)
 	end)
 
 	try.case("redirect draws a session when none is given, and sends in one's own name for source 0", function()
@@ -180,6 +190,11 @@ try.main(function()
 		skynet.trash(message, size)
 	end)
 
+	try.case("an answer of false is an empty one", function()
+		local s = try.start("shouter", "false")
+		try.equal(skynet.tostring(skynet.rawcall(s, "lua", "")), "")
+	end)
+
 	try.case("how many results there are", function()
 		try.equal(count(coroutine_of_skynet.wrap(function() end)()), 0)
 		try.equal(count(coroutine_of_skynet.wrap(function() skynet.sleep(1) end)()), 0)
@@ -187,7 +202,9 @@ try.main(function()
 		try.equal(count(datacenter.set("corner", 1)), 0)
 		try.values({ 1 }, datacenter.set("corner", 2))
 		try.values({ 2 }, datacenter.set "corner")
+		try.equal(datacenter.get "corner", nil)
 		try.values({ nil, n = 1 }, datacenter.set "no_such_corner")
+		try.values({ nil, n = 1 }, datacenter.set("no_such_corner", nil))
 		try.values({ nil, n = 1 }, skynet.call(try.start "shouter", "debug", "INFO"))
 		try.equal(count(skynet.launch "no_such_service"), 0)
 	end)
@@ -234,6 +251,7 @@ try.main(function()
 			[{ mailbox = 1.5 }] = "from 1 on",
 			[{ mailbox = "3" }] = "from 1 on",
 			[{ mailbox = 3, policy = "x" }] = "policy is",
+			[{ policy = "reject" }] = "a mailbox with a limit",
 			[{ worker = 0 }] = "from 1 on",
 			[{ worker = 1, thread = true }] = "not both",
 			[{ thread = 1 }] = "true or false",
@@ -248,6 +266,7 @@ try.main(function()
 
 	try.ours("memory counts the heap of a service", function()
 		local memory = require "skynet.memory"
+		collectgarbage()
 		local before = memory.current()
 		local text = ("x"):rep(1000000)
 		try.equal(memory.current() >= before + 900000, true, "the string counts")

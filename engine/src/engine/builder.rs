@@ -158,7 +158,7 @@ impl EngineBuilder {
                 threads: Mutex::default(),
                 hooks: Mutex::default(),
                 debts: Debts::new(arena),
-                overdue: Mutex::default(),
+                retired: Mutex::default(),
             }
         })))
     }

@@ -5,6 +5,7 @@
 //! each other goes through here.
 
 mod builder;
+mod endless;
 mod launch;
 mod owners;
 mod retire;
@@ -69,8 +70,8 @@ struct Inner {
     hooks: Mutex<Vec<Hook>>,
     /// Errors and expired timers that found no room in the arena.
     debts: Debts,
-    /// Retired services that another thread was in a message of, until they end.
-    overdue: Mutex<Vec<Arc<ServiceCell>>>,
+    /// Services from their retirement to their end.
+    retired: Mutex<HashMap<Handle, endless::Retired>>,
 }
 
 type Hook = Box<dyn FnOnce(&Engine) + Send>;
@@ -292,44 +293,6 @@ impl Engine {
             .collect()
     }
 
-    /// Reports a message that does not end, with the name of the service that is in it. One that is retired already has nobody who could
-    /// stop it, and somebody may wait for its end: it gets signal 0.
-    pub(crate) fn report_endless(&self, source: Handle, destination: Handle, version: u64) {
-        let live = self.cell(destination);
-        if let Some(cell) = &live {
-            cell.holder.counters.endless.store(true, Ordering::Relaxed); // Relaxed: a flag for people
-        }
-        let overdue = || {
-            self.overdue()
-                .iter()
-                .find(|cell| cell.handle == destination)
-                .cloned()
-        };
-        let is_live = live.is_some();
-        let cell = live.or_else(overdue);
-        let target = cell.as_ref().and_then(|cell| cell.signal_target());
-        let name = target.as_ref().and_then(|target| target.name());
-        let name = name.map(|name| format!(" : {name}")).unwrap_or_default();
-        self.log(
-            Handle::SYSTEM,
-            format!("error: A message from [ {source} ] to [ {destination} ] maybe in an endless loop (version = {version}){name}"),
-        );
-        if let (false, Some(cell), Some(target)) = (is_live, cell, target) {
-            target.signal(&crate::service::Context::new(cell), 0);
-        }
-    }
-
-    /// Whether another thread than this one is in a message of a service.
-    fn is_at_work_elsewhere(&self, handle: Handle) -> bool {
-        let me = std::thread::current().id();
-        let threads = self.threads();
-        let mut all = threads.fixed.iter().chain(&threads.own);
-        all.any(|thread| {
-            let slot = thread.slot.as_ref();
-            slot.is_some_and(|slot| slot.destination() == handle) && thread.join.thread().id() != me
-        })
-    }
-
     /// Applies `f` to the message log of a service.
     pub(crate) fn with_message_log<R>(
         &self,
@@ -370,10 +333,6 @@ impl Engine {
 
     pub(crate) fn debts(&self) -> &Debts {
         &self.0.debts
-    }
-
-    fn overdue(&self) -> MutexGuard<'_, Vec<Arc<ServiceCell>>> {
-        self.0.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {

@@ -9,7 +9,7 @@ use super::Engine;
 use crate::handle::{Collector, Handle};
 use crate::mailbox::Added;
 use crate::message::{Body, MessageType};
-use crate::post::{LOGGER, counted};
+use crate::post::LOGGER;
 use crate::service::{Lane, ServiceCell, Task};
 
 impl Engine {
@@ -24,9 +24,7 @@ impl Engine {
         // Relaxed: see `Route::to`.
         cell.retired.store(true, Ordering::Relaxed);
         let handle = cell.handle; // in full, where the caller may have left out the harbor
-        if self.is_at_work_elsewhere(handle) {
-            self.overdue().push(counted(cell));
-        }
+        self.keep_retired(cell);
         let is_logger = self.names().query(LOGGER) == Some(handle);
         self.0.names.forget(handle);
         let mark = if is_logger {
@@ -57,7 +55,7 @@ impl Engine {
 
     /// The last act of a closing turn: counts the service out, and retires the shell that the close unit kept.
     pub(crate) fn ended(&self, cell: &ServiceCell) {
-        self.overdue().retain(|overdue| overdue.handle != cell.handle);
+        self.forget_retired(cell.handle);
         {
             let mut live = self.live();
             // SeqCst: rare; a later harbor service must not be wiped out.

@@ -82,7 +82,7 @@ pub(crate) struct Counters {
     pub(crate) turn_began_ns: AtomicU64,
     /// Not counted for the end of the engine: the harbor service.
     pub(crate) uncounted: AtomicBool,
-    /// Source and session of the last message that a [`Request`](super::Request) was made of, which answers for itself.
+    /// Source and session of the message in hand once a [`Request`](super::Request) is made of it, which answers for itself.
     taken_on: AtomicU64,
 }
 
@@ -196,7 +196,14 @@ impl Counters {
         self.taken_on.store(name_of(source, session), Ordering::Relaxed);
     }
 
-    /// Whether this was the last one that does.
+    /// Another message is in hand.
+    #[inline]
+    pub(super) fn take_on_nothing(&self) {
+        // Relaxed: as above.
+        self.taken_on.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether the message in hand does.
     pub(super) fn has_taken_on(&self, source: Handle, session: i32) -> bool {
         // Relaxed: as above.
         self.taken_on.load(Ordering::Relaxed) == name_of(source, session)

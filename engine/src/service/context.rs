@@ -102,8 +102,8 @@ impl Context {
         Ok(Body::Block(block))
     }
 
-    /// Takes a request on, to answer it now or later; `None` when the message wants no answer. What it is dropped with, the end of the
-    /// service or its panic included, its requester gets an error.
+    /// Takes the request in hand on, to answer it now or later; `None` when the message wants no answer. Whatever it is dropped with, the
+    /// end of the service or its panic included, its requester gets an error. To be called once for a message: each `Request` answers.
     ///
     /// ```
     /// use fulmar_engine::{Body, Context, Engine, Message, MessageType, Request, Service, ServiceOptions, StartError};

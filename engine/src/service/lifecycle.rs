@@ -157,6 +157,7 @@ impl ServiceCell {
                     .counters
                     .taken
                     .store(handled as u32, Ordering::Relaxed);
+                self.holder.counters.take_on_nothing();
                 in_hand = Some((message.source(), message.session(), message.message_type()));
                 slot.begin(message.source(), self.handle);
                 if self.message_log.is_on() {

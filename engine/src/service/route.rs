@@ -26,8 +26,9 @@ impl Route {
     #[inline]
     pub(crate) fn to(&mut self, engine: &Engine, to: Handle) -> Option<&ServiceCell> {
         let cell = self.cell.as_deref()?;
-        // Relaxed: whoever knows that the service is retired knows it from somebody for whom the flag was set before. The state word says
-        // it too, but a look at it would take its line away from those who write to it with each message.
+        // Relaxed: who has been told by the retiring thread sees it; who finds out by the table may be a moment ahead, and sends what the
+        // closing turn answers. The state word says it too, but a look at it would take its line away from those who write to it with each
+        // message.
         if cell.handle != to || !cell.engine.is_same(engine) || cell.retired.load(Ordering::Relaxed) {
             return None;
         }

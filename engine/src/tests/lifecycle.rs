@@ -206,6 +206,30 @@ fn requests_that_were_taken_on_are_answered_once_whatever_becomes_of_the_service
     }
 }
 
+#[test]
+fn a_request_like_one_that_was_taken_on_before_is_answered_by_itself() {
+    /// Takes the first request on and answers it; panics at the second.
+    #[derive(Default)]
+    struct Once(bool);
+    impl Service for Once {
+        fn receive(&mut self, cx: &Context, message: Message) {
+            assert!(!self.0, "as told");
+            self.0 = true;
+            let request = cx.request(&message).expect("it wants an answer");
+            request.answer(Body::Empty).expect("the probe lives");
+        }
+    }
+    let engine = engine();
+    let probe = Probe::spawn(&engine);
+    let once = engine.spawn(Once::default(), ServiceOptions::default()).unwrap();
+    (0..2).for_each(|_| ask(&probe, once, 1, "").unwrap());
+    engine.run_until_idle();
+    assert_eq!(
+        got(&probe),
+        [(MessageType::RESPONSE, 1, once), (MessageType::ERROR, 1, once)]
+    );
+}
+
 /// An engine with 8 MiB for messages.
 fn narrow_engine() -> Engine {
     let arena = Arena::new(ArenaConfig {

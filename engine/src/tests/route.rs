@@ -24,13 +24,20 @@ fn a_route_follows_its_sender() {
     let engine = engine();
     let [sender, one, two] = std::array::from_fn(|_| Probe::spawn(&engine));
     let mut route = Route::default();
+    let mut found = 0;
     let stretches = [(&one, 8), (&two, 1), (&one, 1), (&two, 8), (&one, 2)];
     let receivers = stretches
         .into_iter()
         .flat_map(|(to, sends)| std::iter::repeat_n(to, sends));
     for (session, to) in (1..).zip(receivers) {
+        found += u32::from(route.to(&engine, to.handle()).is_some());
         send(&sender, &mut route, to.handle(), session).unwrap();
     }
+    assert_eq!(
+        found,
+        3 + 1 + 3,
+        "from the sixth send in a row, and behind a short stretch to another"
+    );
     engine.run_until_idle();
     assert_eq!(sessions(&one), [1, 2, 3, 4, 5, 6, 7, 8, 10, 19, 20]);
     assert_eq!(sessions(&two), [9, 11, 12, 13, 14, 15, 16, 17, 18]);

@@ -13,7 +13,7 @@ use super::signals::Signals;
 
 pub(crate) fn exec(script: &Path, args: &[String], overrides: &Overrides) -> Result<ExitCode, Failure> {
     find(script)?;
-    if let Some(word) = args.iter().find(|word| word.contains(['\n', '\0'])) {
+    if let Some(word) = args.iter().find(|word| word.contains(['\n', '\r'])) {
         return Err(Failure::new(format!(
             "an argument of a script is a word in a line, and {word:?} is more than a line"
         )));

@@ -5,27 +5,25 @@ local traceback = debug.traceback
 
 local M = {}
 
-local function show(waiter)
-	local kind = type(waiter)
-	if kind == "thread" then
-		return traceback(waiter)
-	elseif kind == "function" then
-		return "stack traceback:"	-- a timer, whose thread is chosen when it expires
+-- What waits under a session, in text: a timer has no coroutine yet, unless somebody took what skynet.timeout returned.
+local function show(waiter, made)
+	if not waiter then
+		return "BREAK"	-- cancelled
 	end
-	return waiter or "BREAK"	-- the creation traceback of a timer, or a wait that was cancelled
+	return made or (type(waiter) == "thread" and traceback(waiter)) or "stack traceback:"
 end
 
--- A timer's function stands for its thread.
+-- Such a timer goes by the address of what it calls.
 local function name_of(waiter)
-	return (tostring(waiter or "BREAK"):gsub("^function", "thread"))
+	return waiter and ("thread: %p"):format(waiter) or "BREAK"
 end
 
 local function by_session(session)
-	local waiter = core.task_list()[session]
-	if waiter == nil then
+	local waiters, made = core.task_list()
+	if waiters[session] == nil then
 		return "No session"
 	end
-	return show(waiter)
+	return show(waiters[session], made[session])
 end
 
 function M.task(ret)
@@ -36,8 +34,9 @@ function M.task(ret)
 			return traceback(thread)
 		end
 	elseif kind == "table" then
-		for session, waiter in pairs(core.task_list()) do
-			ret[("%s session: %d"):format(name_of(waiter), session)] = show(waiter)
+		local waiters, made = core.task_list()
+		for session, waiter in pairs(waiters) do
+			ret[("%s session: %d"):format(name_of(waiter), session)] = show(waiter, made[session])
 		end
 	elseif kind == "number" then
 		return by_session(ret)
@@ -48,8 +47,9 @@ end
 
 function M.uniqtask()
 	local groups = {}
-	for session, waiter in pairs(core.task_list()) do
-		local trace = show(waiter)
+	local waiters, made = core.task_list()
+	for session, waiter in pairs(waiters) do
+		local trace = show(waiter, made[session])
 		local group = groups[trace] or { count = 0 }
 		groups[trace] = group
 		group.count = group.count + 1
@@ -66,14 +66,13 @@ function M.uniqtask()
 	return ret
 end
 
--- Ends a waiting thread, or a timer, whose text matches a pattern; what it has ended.
+-- Ends a waiting thread, or a timer, whose name matches a pattern; what it has ended.
 function M.kill(pattern)
-	for session, waiter in pairs(core.task_list()) do
-		local kind, name = type(waiter), name_of(waiter)
-		if kind == "thread" and name:find(pattern) then
-			return core.killthread(waiter)
-		elseif kind == "function" and name:find(pattern) then
-			return core.killthread(session) and name
+	for session, waiter in pairs((core.task_list())) do
+		local name = name_of(waiter)
+		if waiter and name:find(pattern) then
+			local is_thread = type(waiter) == "thread"
+			return core.killthread(is_thread and waiter or session) and (is_thread and waiter or name)
 		end
 	end
 end

@@ -18,7 +18,7 @@ function core.send(addr, type, session, msg, sz) end
 ---@param source skynet.handle
 ---@param type integer
 ---@param session integer?
----@param msg string|lightuserdata?
+---@param msg string|lightuserdata
 ---@param sz? integer
 ---@return integer|false|nil session
 function core.redirect(addr, source, type, session, msg, sz) end
@@ -67,9 +67,9 @@ function core.callback(func, forward) end
 ---@param level? integer
 function core.trace(tag, text, thread, level) end
 
---- A message's bytes as a string.
----@param msg lightuserdata?
----@param sz integer
+--- A message's bytes as a string; nothing for nil.
+---@param msg lightuserdata|string|nil
+---@param sz? integer  of a pointer
 ---@return string?
 function core.tostring(msg, sz) end
 
@@ -91,8 +91,8 @@ function core.unpack(msg, sz) end
 function core.packstring(...) end
 
 --- Frees a message that no send has consumed.
----@param msg lightuserdata|string|nil
----@param sz? integer
+---@param msg lightuserdata|string
+---@param sz? integer  of a pointer
 function core.trash(msg, sz) end
 
 --- Hundredths of a second since the node started.

@@ -1,14 +1,14 @@
 ---@meta skynet.memory
 
---- The memory that the engine holds.
+--- What the services of the node hold: Lua heaps, and blocks of messages.
 ---@class skynet.memory
 local memory = {}
 
---- Bytes in use.
+--- Bytes of all services.
 ---@return integer
 function memory.total() end
 
---- Blocks in use.
+--- Blocks of messages.
 ---@return integer
 function memory.block() end
 

@@ -75,5 +75,5 @@ impl Culprit {
     }
 }
 
-/// The text of what fails before it has a thread; what fails in one has a traceback behind it.
+/// The text of what fails before it has a thread, or without room for the traceback that texts end with.
 pub(super) const NOT_ENOUGH_MEMORY: &[u8] = b"not enough memory";

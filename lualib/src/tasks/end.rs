@@ -13,6 +13,8 @@ use crate::signal;
 use crate::stack;
 use crate::vm::{Vm, as_argument};
 
+/// The task that a service starts with: `skynet.start` makes it.
+const FIRST: TaskId = 0;
 /// Threads kept for reuse; those beyond are left to the garbage collector.
 const IDLE_MAX: usize = 256;
 
@@ -24,6 +26,7 @@ const IDLE_MAX: usize = 256;
 pub(super) unsafe fn finish(vm: *mut Vm, id: TaskId) {
     // SAFETY: a finished thread has only its results on the stack.
     unsafe {
+        (*vm).tasks.has_finished = true;
         let task = (*vm).tasks.task(id);
         raw::truncate(task.thread, 0);
         let thread = task.thread;
@@ -31,8 +34,6 @@ pub(super) unsafe fn finish(vm: *mut Vm, id: TaskId) {
         task.state = State::Idle;
         task.session = 0;
         task.source = None;
-        (*vm).tasks.has_finished = true;
-        let task = (*vm).tasks.task(id);
         if task.tag != Tag::None {
             super::trace::event(&*vm, id, "end");
             (*vm).tasks.task(id).tag = Tag::None;
@@ -92,10 +93,11 @@ pub(super) unsafe fn fail(vm: *mut Vm, from: *mut lua_State, id: TaskId, text: O
         let text = describe(from, Failed { thread, text });
         refuse_request(vm, id);
         end(vm, from, id);
-        if text == NOT_ENOUGH_MEMORY && !(*vm).tasks.has_finished {
+        if text == NOT_ENOUGH_MEMORY && id == FIRST && !(*vm).tasks.has_finished {
             // No room for its start function, nor for what that says when it fails.
             (*vm).context.tell_launcher();
             (*vm).context.exit();
+            super::fork::drop_all(vm, from, |_| true);
         }
         (*vm).tasks.report(text);
     }

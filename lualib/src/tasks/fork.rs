@@ -55,23 +55,24 @@ native! {
     fn clear_forks(state) {
         // SAFETY: `end` runs no code of a thread that never started.
         unsafe {
-            drop_all(Vm::of(state), state);
+            drop_all(Vm::of(state), state, |_| true);
             Ok(0)
         }
     }
 }
 
-/// Drops what was forked and has not started: by a service that leaves, or that has no room to start it.
+/// Drops what was forked and has not started, as far as it `goes`: by a service that leaves, or that has no room to start it.
 ///
 /// # Safety
 /// As for [`end`].
-pub(super) unsafe fn drop_all(vm: *mut Vm, from: *mut lua_State) {
+pub(super) unsafe fn drop_all(vm: *mut Vm, from: *mut lua_State, goes: impl Fn(&Fork) -> bool) {
     // SAFETY: threads that never started have nothing to close.
     unsafe {
         for fork in std::mem::take(&mut (*vm).tasks.forks) {
             match fork {
+                fork if !goes(&fork) => (*vm).tasks.forks.push_back(fork),
                 Fork::Thread(id) => end(vm, from, id),
-                Fork::Function(function) => release_anchor(vm, function),
+                Fork::Function(function) | Fork::Failed(function) => release_anchor(vm, function),
             }
         }
     }

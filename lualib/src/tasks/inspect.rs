@@ -2,9 +2,9 @@
 
 use std::ffi::{CStr, c_int};
 
-use mlua::ffi::{self, lua_State};
+use mlua::ffi;
 
-use super::{State, Wait, push_anchored};
+use super::{Anchor, State, TaskId, Wait, push_anchored};
 use crate::stack::native;
 use crate::vm::Vm;
 
@@ -29,8 +29,8 @@ native! {
 }
 
 native! {
-    /// `task_list() -> { [session] = thread | traceback | function | false }`: the thread that waits, the creation traceback of a
-    /// timer, the function of one that has no thread yet, or false for a wait that was cancelled.
+    /// `task_list() -> { [session] = thread | any | false }, { [session] = traceback }`: the thread that waits, what a timer calls that
+    /// has no thread yet, or false for a wait that was cancelled; and where timers were made, as far as that is traced.
     fn task_list(state) {
         // SAFETY: the sessions are copied first; the copy is Lua's, so nothing is owned when an allocation raises. Stack:
         // one result.
@@ -47,40 +47,33 @@ native! {
                 count += 1;
             }
             ffi::lua_createtable(state, 0, count as c_int);
+            ffi::lua_createtable(state, 0, 0);
             for place in 0..count {
                 let session = sessions.add(place).read();
-                push_waiter(vm, state, session);
-                ffi::lua_rawseti(state, -2, session.into());
+                let (waiter, traceback) = shown(&*vm, session);
+                match waiter {
+                    Some(anchor) => push_anchored(vm, state, anchor),
+                    None => ffi::lua_pushboolean(state, 0),
+                }
+                ffi::lua_rawseti(state, -3, session.into());
+                if let Some(anchor) = traceback {
+                    push_anchored(vm, state, anchor);
+                    ffi::lua_rawseti(state, -2, session.into());
+                }
             }
-            Ok(1)
+            Ok(2)
         }
     }
 }
 
-unsafe fn push_waiter(vm: *mut Vm, state: *mut lua_State, session: i32) {
-    // SAFETY: anchors of live tasks are live. Stack: one value more; nothing raises.
-    unsafe {
-        let place = match (*vm).tasks.waits.get(session) {
-            Some(
-                &(Wait::Timer {
-                    traceback: Some(place),
-                    ..
-                }
-                | Wait::TaskTimer {
-                    traceback: Some(place),
-                    ..
-                }),
-            ) => Some(place),
-            Some(&Wait::Timer { function, .. }) => Some(function),
-            Some(Wait::Call { task, .. } | Wait::Sleep { task, .. } | Wait::TaskTimer { task, .. }) => {
-                Some((&*vm).tasks.list[*task as usize].anchor)
-            }
-            _ => None,
-        };
-        match place {
-            Some(place) => push_anchored(vm, state, place),
-            None => ffi::lua_pushboolean(state, 0),
-        }
+/// What stands for a wait, and for the place where it was made.
+fn shown(vm: &Vm, session: i32) -> (Option<Anchor>, Option<Anchor>) {
+    let thread_of = |task: TaskId| Some(vm.tasks.list[task as usize].anchor);
+    match vm.tasks.waits.get(session) {
+        Some(&Wait::Timer { function, traceback }) => (Some(function), traceback),
+        Some(&Wait::TaskTimer { task, traceback }) => (thread_of(task), traceback),
+        Some(&(Wait::Call { task, .. } | Wait::Sleep { task, .. })) => (thread_of(task), None),
+        Some(Wait::Request { .. } | Wait::Cancelled) | None => (None, None),
     }
 }
 

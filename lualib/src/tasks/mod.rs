@@ -210,6 +210,8 @@ pub(crate) enum Resumed {
 pub(crate) enum Fork {
     Thread(TaskId),
     Function(Anchor),
+    /// The function that a request which has failed was to start.
+    Failed(Anchor),
 }
 
 /// A detached answer made by `skynet.response`.

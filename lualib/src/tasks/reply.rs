@@ -72,9 +72,9 @@ native! {
         // SAFETY: nothing raises after the body is taken. Stack: one result.
         unsafe {
             let vm = Vm::of(state);
-            let body = match ffi::lua_isnoneornil(state, 1) {
-                0 => take_body(vm, state, 1)?,
-                _ => Body::Empty,
+            let body = match ffi::lua_toboolean(state, 1) {
+                0 => Body::Empty,
+                _ => take_body(vm, state, 1)?,
             };
             reply(vm, state, body)
         }

@@ -186,6 +186,9 @@ unsafe extern "C-unwind" fn handled(
     0
 }
 
+/// Lua may raise while they are alive.
+const _: () = assert!(!std::mem::needs_drop::<Option<fulmar_arena::Attachments<'_>>>());
+
 /// Pushes the values of the delivery, as the protocol's `unpack` gives them; the native one reads the message in place. Says how many.
 ///
 /// # Safety

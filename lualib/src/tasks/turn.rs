@@ -95,9 +95,9 @@ unsafe fn drain_forks(vm: *mut Vm, from: *mut lua_State) {
         while let Some(fork) = (*vm).tasks.forks.pop_front() {
             match fork {
                 Fork::Thread(task) => start_function(vm, from, task),
-                Fork::Function(function) => {
+                Fork::Function(function) | Fork::Failed(function) => {
                     if !super::run::start_anchored(vm, from, function) {
-                        super::fork::drop_all(vm, from);
+                        super::fork::drop_all(vm, from, |fork| !matches!(fork, Fork::Failed(_)));
                     }
                 }
             }
@@ -225,7 +225,7 @@ impl super::Tasks {
             Some(Wait::Request { function, .. }) => {
                 let function = *function;
                 self.waits.remove(session);
-                self.forks.push_back(Fork::Function(function));
+                self.forks.push_back(Fork::Failed(function));
             }
             _ => {}
         }
