@@ -42,7 +42,8 @@ pub enum UnpackError {
 }
 
 /// Pushes every value of a packed message onto `state` and returns how many: `bytes` is its stream, `attachments` what
-/// its block carries beside, if anything (by reference: what was just put together is read faster where it lies than moved). On an error the stack is as it was.
+/// its block carries beside, if anything. (By reference: what was just put together is read faster where it lies than
+/// moved.) On an error the stack is as it was.
 ///
 /// Cost: no allocation but Lua's own; tables are created at their final size. What a stream makes Lua allocate is
 /// bounded by a small multiple of its length.
