@@ -98,8 +98,9 @@ impl EngineBuilder {
         self
     }
 
-    /// The monitor's period: a message that lasts from one look to the next is reported as endless. Memory that a flood has left is
-    /// looked for as often, see [`Arena::shrink`]. 5 seconds by default.
+    /// The monitor's period: a message that lasts from one look to the next is reported as endless, and one of a service that is retired is
+    /// interrupted with signal 0 from the second report on. Memory that a flood has left is looked for as often, see [`Arena::shrink`].
+    /// 5 seconds by default.
     pub fn endless_after(self, period: Duration) -> EngineBuilder {
         EngineBuilder {
             endless_after: period,

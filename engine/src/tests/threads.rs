@@ -286,47 +286,80 @@ fn drop_policies_answer_requests_and_only_those() {
     }
 }
 
-#[test]
-fn an_endless_message_is_reported_and_can_be_interrupted() {
-    /// Spins until it is signalled.
-    struct Endless(Arc<AtomicBool>);
-    impl Service for Endless {
-        fn receive(&mut self, cx: &Context, _message: Message) {
-            while !self.0.load(Ordering::Relaxed) {
-                thread::yield_now();
-            }
-            assert!(cx.take_endless(), "flagged before it was reported");
-            assert!(!cx.take_endless(), "reading clears it");
-            cx.exit();
-        }
-        fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
-            Some(Arc::new(Interrupt(Arc::clone(&self.0))))
-        }
+/// Spins until it gets its signal, and then does what comes `after`.
+struct Endless<F> {
+    interrupt: Interrupt,
+    after: F,
+}
+
+/// Waits for one signal.
+#[derive(Clone)]
+struct Interrupt {
+    signal: i32,
+    has_come: Arc<AtomicBool>,
+}
+
+impl<F: FnMut(&Context) + Send> Endless<F> {
+    fn until(signal: i32, after: F) -> Endless<F> {
+        let has_come = Arc::default();
+        let interrupt = Interrupt { signal, has_come };
+        Endless { interrupt, after }
     }
-    struct Interrupt(Arc<AtomicBool>);
-    impl SignalTarget for Interrupt {
-        fn signal(&self, _cx: &Context, number: i32) {
-            assert_eq!(number, 9);
-            self.0.store(true, Ordering::Relaxed);
+}
+
+impl<F: FnMut(&Context) + Send> Service for Endless<F> {
+    fn receive(&mut self, cx: &Context, _message: Message) {
+        while !self.interrupt.has_come.load(Ordering::Relaxed) {
+            thread::yield_now();
         }
+        (self.after)(cx);
     }
+
+    fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
+        Some(Arc::new(self.interrupt.clone()))
+    }
+}
+
+impl SignalTarget for Interrupt {
+    fn signal(&self, _cx: &Context, number: i32) {
+        assert_eq!(number, self.signal);
+        self.has_come.store(true, Ordering::Relaxed);
+    }
+
+    fn name(&self) -> Option<String> {
+        Some("looper".to_owned())
+    }
+}
+
+fn on_worker(index: usize) -> ServiceOptions {
+    ServiceOptions::default().placement(Placement::Worker(index))
+}
+
+/// An engine with two workers, not started, whose monitor looks all the time and whose log goes to `lines`; and its logger.
+fn watched_engine(lines: mpsc::Sender<String>) -> (Engine, Handle) {
     let engine = Engine::builder()
         .threads(2)
         .endless_after(Duration::from_millis(1))
         .build()
         .unwrap();
-    let (tell, told) = mpsc::channel();
     let log = Each(move |_: &Context, line: Message| {
-        let _ = tell.send(String::from_utf8(line.bytes().to_vec()).unwrap()); // the test may have heard enough
+        let _ = lines.send(String::from_utf8(line.bytes().to_vec()).unwrap()); // the test may have heard enough
     });
-    let log = engine
-        .spawn(log, ServiceOptions::default().placement(Placement::Worker(0)))
-        .unwrap();
+    let log = engine.spawn(log, on_worker(0)).unwrap();
     engine.names().register("logger", log);
-    let endless = Endless(Arc::default());
-    let endless = engine
-        .spawn(endless, ServiceOptions::default().placement(Placement::Worker(1)))
-        .unwrap();
+    (engine, log)
+}
+
+#[test]
+fn an_endless_message_is_reported_and_can_be_interrupted() {
+    let (tell, told) = mpsc::channel();
+    let (engine, log) = watched_engine(tell);
+    let endless = Endless::until(9, |cx: &Context| {
+        assert!(cx.take_endless(), "flagged before it was reported");
+        assert!(!cx.take_endless(), "reading clears it");
+        cx.exit();
+    });
+    let endless = engine.spawn(endless, on_worker(1)).unwrap();
     engine.start();
     let source = Handle::new(0, 77);
     engine.send(source, endless, REQUEST, 0, Body::Empty).unwrap();
@@ -350,47 +383,15 @@ fn an_endless_message_is_reported_and_can_be_interrupted() {
 
 #[test]
 fn a_killed_service_that_loops_is_interrupted_and_its_caller_told() {
-    struct Endless(Arc<AtomicBool>);
-    impl Service for Endless {
-        fn receive(&mut self, _cx: &Context, _message: Message) {
-            while !self.0.load(Ordering::Relaxed) {
-                thread::yield_now();
-            }
-            panic!("interrupted");
-        }
-        fn signal_target(&self) -> Option<Arc<dyn SignalTarget>> {
-            Some(Arc::new(Interrupt(Arc::clone(&self.0))))
-        }
-    }
-    struct Interrupt(Arc<AtomicBool>);
-    impl SignalTarget for Interrupt {
-        fn signal(&self, _cx: &Context, number: i32) {
-            assert_eq!(number, 0);
-            self.0.store(true, Ordering::Relaxed);
-        }
-        fn name(&self) -> Option<String> {
-            Some("looper".to_owned())
-        }
-    }
-    let engine = Engine::builder()
-        .threads(2)
-        .endless_after(Duration::from_millis(1))
-        .build()
-        .unwrap();
     let (tell, told) = mpsc::channel();
-    let lines = tell.clone();
-    let log = Each(move |_: &Context, line: Message| {
-        let _ = lines.send(String::from_utf8(line.bytes().to_vec()).unwrap()); // the test may have heard enough
-    });
+    let (engine, _) = watched_engine(tell.clone());
     let asker = Each(move |_: &Context, message: Message| {
         tell.send(format!("{:?} {}", message.message_type(), message.session()))
             .unwrap();
     });
-    let place = |worker| ServiceOptions::default().placement(Placement::Worker(worker));
-    let log = engine.spawn(log, place(0)).unwrap();
-    engine.names().register("logger", log);
-    let asker = engine.spawn(asker, place(0)).unwrap();
-    let endless = engine.spawn(Endless(Arc::default()), place(1)).unwrap();
+    let asker = engine.spawn(asker, on_worker(0)).unwrap();
+    let endless = Endless::until(0, |_: &Context| panic!("interrupted"));
+    let endless = engine.spawn(endless, on_worker(1)).unwrap();
     engine.start();
     engine.send(asker, endless, REQUEST, 5, Body::Empty).unwrap();
     let reported = told.recv().unwrap();
